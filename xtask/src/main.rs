@@ -1,1 +1,116 @@
-fn main() {}
+//! `cargo xtask`: what a developer runs. Each command installs what it misses, or says what to install.
+
+// xtask talks to the person at the terminal, and has no other way to do so.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+#[cfg(unix)]
+mod bench;
+mod checks;
+mod install;
+mod job;
+mod sample;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  run [-- ARGS]     build Bifold and run `bifold ARGS`; without ARGS, play a small example in two sample folders
+  test              format, lints, documentation and all tests: what CI runs
+  stories           play every story of tests/scenarios against real processes (slow)
+  prove [--count N] long runs of the random histories, N of them for each property (1000 if not given)
+  bench [OPTIONS]   measure Bifold beside rsync and Unison, on this machine and in this run
+      --only LIST   some of: small,unchanged,large,memory,latency,idle
+      --tools LIST  some of: bifold,rsync,unison
+      --runs N      how often each figure is measured (3 if not given; unchanged: 2 more)
+      --quick       a twentieth of the work, to try the bench itself; its figures mean little
+      --out FILE    write the figures as JSON, too
+      BIFOLD_BENCH_DIR (environment): where to put the folders, instead of the system's temporary directory
+";
+
+fn main() -> ExitCode {
+    match dispatch(std::env::args_os().skip(1).collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: Vec<OsString>) -> Result<ExitCode> {
+    let Some((command, rest)) = args.split_first() else {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    match command.to_string_lossy().as_ref() {
+        "run" => {
+            let bifold_args = if rest.first().is_some_and(|first| first == "--") {
+                &rest[1..]
+            } else {
+                rest
+            };
+            sample::run(bifold_args)
+        }
+        "test" => {
+            nothing_after("test", rest)?;
+            checks::test()
+        }
+        "stories" => {
+            nothing_after("stories", rest)?;
+            checks::stories()
+        }
+        "prove" => checks::prove(count(rest)?),
+        #[cfg(unix)]
+        "bench" => bench::run(rest),
+        #[cfg(not(unix))]
+        "bench" => bail!("the bench measures by means that only Unix has; run it on Linux"),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("there is no command `{other}`.\n\n{USAGE}"),
+    }
+}
+
+fn nothing_after(command: &str, rest: &[OsString]) -> Result<()> {
+    match rest.first() {
+        None => Ok(()),
+        Some(extra) => bail!("`{command}` takes nothing after it; leave out `{}`", extra.to_string_lossy()),
+    }
+}
+
+fn count(args: &[OsString]) -> Result<u32> {
+    match args {
+        [] => Ok(1000),
+        [flag, number] if flag == "--count" => {
+            let number = number.to_string_lossy();
+            number
+                .parse()
+                .with_context(|| format!("`--count {number}`: give a whole number, such as 1000"))
+        }
+        _ => bail!("`prove` takes only `--count N`, such as `cargo xtask prove --count 1000`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prove_counts_a_thousand_unless_told() {
+        assert_eq!(count(&[]).unwrap(), 1000);
+        assert_eq!(count(&["--count".into(), "7".into()]).unwrap(), 7);
+        assert!(count(&["--count".into(), "many".into()]).is_err());
+        assert!(count(&["7".into()]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_command_is_answered_with_the_usage() {
+        let error = dispatch(vec!["dance".into()]).unwrap_err();
+        assert!(error.to_string().contains("cargo xtask COMMAND"));
+    }
+}

@@ -1,0 +1,73 @@
+//! The checks: `test` (what CI runs), and the two slow ones, `stories` and `prove`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::install;
+use crate::job::{cargo, step};
+
+/// Format, lints, documentation and all tests, quickest answers first. The test runner's closing line comes last.
+pub fn test() -> Result<ExitCode> {
+    install::for_tests()?;
+    step("format", &mut cargo(&["fmt", "--all", "--check"])?, "run `cargo fmt --all`")?;
+    step(
+        "lints",
+        &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?,
+        "correct what clippy shows above",
+    )?;
+    step(
+        "documentation",
+        cargo(&["doc", "--workspace", "--no-deps"])?.env("RUSTDOCFLAGS", "-D warnings"),
+        "correct what rustdoc shows above",
+    )?;
+    // The end-to-end tests start this program. Chosen within the whole workspace, so that nothing is compiled twice.
+    step(
+        "bifold, the program that the tests start",
+        &mut cargo(&["build", "--workspace", "--bin", "bifold"])?,
+        "read the compiler's message above",
+    )?;
+    step(
+        "examples in the documentation",
+        &mut cargo(&["test", "--doc", "--workspace"])?,
+        "correct the example that is named above",
+    )?;
+    step(
+        "tests",
+        &mut cargo(&["nextest", "run", "--workspace"])?,
+        "see the failed test above; `cargo nextest run NAME` runs it alone",
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every story of `tests/scenarios/`, played by real processes.
+pub fn stories() -> Result<ExitCode> {
+    install::c_compiler()?;
+    step(
+        "stories, by real processes",
+        &mut cargo(&[
+            "test",
+            "--release",
+            "--package",
+            "bifold",
+            "--test",
+            "stories",
+            "--",
+            "--ignored",
+        ])?,
+        "see the story that is named above; each is a file in tests/scenarios/",
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `count` random histories for each property.
+pub fn prove(count: u32) -> Result<ExitCode> {
+    install::c_compiler()?;
+    step(
+        &format!("{count} random histories"),
+        cargo(&["test", "--release", "--package", "bifold-testkit", "--test", "histories"])?
+            .env("BIFOLD_HISTORIES", count.to_string()),
+        "the failed history above is printed with its seed; keep it as a story in tests/scenarios/",
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
