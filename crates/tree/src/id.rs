@@ -49,7 +49,13 @@ pub struct NodeId {
 
 impl NodeId {
     /// The folder's root: no device made it, every replica has it.
-    pub const ROOT: NodeId = NodeId { dot: Dot { time: 0, replica: ReplicaId(0) }, index: 0 };
+    pub const ROOT: NodeId = NodeId {
+        dot: Dot {
+            time: 0,
+            replica: ReplicaId(0),
+        },
+        index: 0,
+    };
 
     /// A short name for people, made of digits and letters that are hard to mix up; `length` characters, at most 16.
     /// Equal on all devices.
@@ -61,13 +67,21 @@ impl NodeId {
         hasher.update(&self.dot.replica.0.to_le_bytes());
         hasher.update(&self.index.to_le_bytes());
         let hash = hasher.finalize();
-        hash.as_bytes().iter().take(length.min(16)).map(|b| DIGITS[usize::from(b & 31)] as char).collect()
+        hash.as_bytes()
+            .iter()
+            .take(length.min(16))
+            .map(|b| DIGITS[usize::from(b & 31)] as char)
+            .collect()
     }
 }
 
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == NodeId::ROOT { write!(f, "root") } else { write!(f, "{:?}.{}", self.dot, self.index) }
+        if *self == NodeId::ROOT {
+            write!(f, "root")
+        } else {
+            write!(f, "{:?}.{}", self.dot, self.index)
+        }
     }
 }
 
@@ -85,7 +99,12 @@ impl ContentId {
     /// The id that stands for a link's target; no file has it.
     #[must_use]
     pub fn of_link(target: &str) -> ContentId {
-        ContentId(*blake3::Hasher::new_derive_key("bifold link target v1").update(target.as_bytes()).finalize().as_bytes())
+        ContentId(
+            *blake3::Hasher::new_derive_key("bifold link target v1")
+                .update(target.as_bytes())
+                .finalize()
+                .as_bytes(),
+        )
     }
 
     /// 64 hexadecimal digits.

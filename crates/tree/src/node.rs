@@ -265,7 +265,10 @@ impl Node {
         merge_register(&mut self.modes, &other.modes, &before, other);
         merge_register(&mut self.gones, &other.gones, &before, other);
         for (replica, time) in &other.context {
-            self.note(Dot { replica: *replica, time: *time });
+            self.note(Dot {
+                replica: *replica,
+                time: *time,
+            });
         }
         *self != before
     }
@@ -275,7 +278,13 @@ impl Node {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), Malformed> {
-        let sizes = [self.places.len(), self.contents.len(), self.modes.len(), self.gones.len(), self.context.len()];
+        let sizes = [
+            self.places.len(),
+            self.contents.len(),
+            self.modes.len(),
+            self.gones.len(),
+            self.context.len(),
+        ];
         if sizes.iter().any(|n| *n > MAX_HEADS) {
             return Err(Malformed::Size);
         }
@@ -305,7 +314,10 @@ impl Node {
             && rising(self.modes.iter().map(|(d, _)| *d))
             && rising(self.gones.iter().map(|(d, _)| *d))
             && rising(self.context.iter().map(|(r, _)| *r))
-            && self.gones.iter().all(|(_, g)| g.seen.len() <= MAX_HEADS && rising(g.seen.iter().copied()));
+            && self
+                .gones
+                .iter()
+                .all(|(_, g)| g.seen.len() <= MAX_HEADS && rising(g.seen.iter().copied()));
         if !ordered || !self.heads().all(|h| self.covers(h.dot)) || !self.covers(self.id.dot) {
             return Err(Malformed::Order);
         }

@@ -64,6 +64,10 @@ pub trait Names: Send + Sync {
     fn fits(&self, name: &str) -> bool;
     /// Whether `fold` ever changes a name; if not, it is not called.
     fn folds(&self) -> bool;
+    /// Whether this disk keeps executable bits.
+    fn keeps_exec(&self) -> bool {
+        true
+    }
 }
 
 /// A disk that takes every name for what it is.

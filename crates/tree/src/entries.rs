@@ -1,0 +1,329 @@
+//! The projection: which entries a disk should show, computed on demand from nodes that are up to date. An entry is what one
+//! path shows: usually one node, several where nodes unite.
+
+use crate::id::{ContentId, Dot};
+use crate::node::{Content, Head, Heads, Kind, Register};
+use crate::nodes::{Adrift, Ix, Nodes};
+use crate::records::{RecordId, Records};
+use crate::suffix;
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What happens to a content conflict.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub enum Policy {
+    /// Each side stays where it is until a person picks.
+    #[default]
+    Ask,
+    /// The newest side is taken.
+    Newest,
+}
+
+/// What one path shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) kind: Kind,
+    pub(crate) name: Arc<str>,
+    /// Its nodes, by rising id; new children are created in the first.
+    pub(crate) members: SmallVec<[Ix; 1]>,
+    /// The first member of the entry that it is in; NONE of the root.
+    pub(crate) parent: Ix,
+    /// It lost its name to another entry.
+    pub(crate) lost_name: bool,
+    pub(crate) adrift: Option<Adrift>,
+}
+
+/// The bytes of an entry of a file or link.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    /// The content to be shown.
+    pub(crate) content: Content,
+    /// The bytes of the open sides, with the heads that have them.
+    pub(crate) sides: BTreeMap<ContentId, Vec<(Ix, Dot)>>,
+    pub(crate) exec: bool,
+}
+
+/// The nodes and the disk's records, looked at together.
+pub(crate) struct View<'a> {
+    pub(crate) nodes: &'a Nodes,
+    pub(crate) records: &'a Records,
+    pub(crate) policy: Policy,
+    /// Whether this device has got some bytes, on the disk or kept aside.
+    pub(crate) at_hand: &'a dyn Fn(&ContentId) -> bool,
+    /// The entries of directories that were asked for.
+    dirs: RefCell<HashMap<Ix, Rc<Entry>>>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(
+        nodes: &'a Nodes,
+        records: &'a Records,
+        policy: Policy,
+        at_hand: &'a dyn Fn(&ContentId) -> bool,
+    ) -> View<'a> {
+        View {
+            nodes,
+            records,
+            policy,
+            at_hand,
+            dirs: RefCell::default(),
+        }
+    }
+
+    /// The root's entry.
+    fn root() -> Rc<Entry> {
+        Rc::new(Entry {
+            kind: Kind::Dir,
+            name: "".into(),
+            members: SmallVec::from_iter([Ix::ROOT]),
+            parent: Ix::NONE,
+            lost_name: false,
+            adrift: None,
+        })
+    }
+
+    /// The entry that a live node is shown in; `None` of one that does not live.
+    pub(crate) fn entry(&self, ix: Ix) -> Option<Rc<Entry>> {
+        if !self.nodes.live(ix) {
+            return None;
+        }
+        // From the first directory on the way up that is known already, down again.
+        let mut way = vec![ix];
+        let mut known = loop {
+            let at = *way.last()?;
+            if at == Ix::ROOT {
+                way.pop();
+                break View::root();
+            }
+            if let Some(entry) = self.dirs.borrow().get(&at) {
+                way.pop();
+                break entry.clone();
+            }
+            way.push(self.nodes.parent(at));
+        };
+        while let Some(at) = way.pop() {
+            let mut found = None;
+            for entry in self.group(&known, self.nodes.name(at)) {
+                let entry = Rc::new(entry);
+                if entry.kind == Kind::Dir {
+                    self.dirs
+                        .borrow_mut()
+                        .extend(entry.members.iter().map(|m| (*m, entry.clone())));
+                }
+                if entry.members.contains(&at) {
+                    found = Some(entry);
+                }
+            }
+            known = found?;
+        }
+        Some(known)
+    }
+
+    /// The entries of a directory that want the same name (as this disk takes names), with the names that they get.
+    pub(crate) fn group(&self, folder: &Entry, name: &str) -> Vec<Entry> {
+        let mut nodes: SmallVec<[Ix; 4]> = SmallVec::new();
+        for parent in &folder.members {
+            nodes.extend(
+                self.nodes
+                    .named(*parent, name)
+                    .filter(|n| self.nodes.live(*n) && self.nodes.same_name(self.nodes.name(*n), name)),
+            );
+        }
+        nodes.sort_by_key(|n| self.nodes.id(*n));
+        let mut entries = self.unite(&nodes, folder.members[0]);
+        entries.sort_by_key(|e| (e.adrift.is_some(), e.kind, self.nodes.id(e.members[0])));
+        let wanted: Vec<Arc<str>> = entries.iter().map(|e| e.name.clone()).collect();
+        for i in 0..entries.len() {
+            let fits = self.nodes.names().fits(&wanted[i]);
+            if i == 0 && entries[i].adrift.is_none() && fits {
+                continue;
+            }
+            entries[i].lost_name = entries[i].adrift.is_none() && wanted[..i].contains(&wanted[i]);
+            let name = self.free_name(folder, &entries[i], &entries[..i]);
+            entries[i].name = name;
+        }
+        entries
+    }
+
+    /// Nodes of one folder and name, made into entries.
+    fn unite(&self, nodes: &[Ix], parent: Ix) -> Vec<Entry> {
+        let mut groups: Vec<SmallVec<[Ix; 1]>> = Vec::new();
+        for n in nodes {
+            let mut joined: SmallVec<[Ix; 1]> = SmallVec::new();
+            let mut rest = Vec::new();
+            for group in groups {
+                if group.iter().any(|m| self.alike(*n, *m)) {
+                    joined.extend(group)
+                } else {
+                    rest.push(group)
+                }
+            }
+            joined.push(*n);
+            rest.push(joined);
+            groups = rest;
+        }
+        let entry = |mut members: SmallVec<[Ix; 1]>| {
+            members.sort_by_key(|n| self.nodes.id(*n));
+            Entry {
+                kind: self.nodes.kind(members[0]),
+                name: self.nodes.name(members[0]).clone(),
+                parent,
+                lost_name: false,
+                adrift: self.nodes.adrift(members[0]),
+                members,
+            }
+        };
+        groups.into_iter().map(entry).collect()
+    }
+
+    /// Whether two nodes of one folder and name are one entry: directories are; files are if they were moved here as one,
+    /// were both born here, or hold the same bytes.
+    fn alike(&self, n: Ix, m: Ix) -> bool {
+        let (a, b) = (self.nodes.node(n), self.nodes.node(m));
+        if a.kind != b.kind
+            || self.nodes.name(n) != self.nodes.name(m)
+            || self.nodes.adrift(n).is_some()
+            || self.nodes.adrift(m).is_some()
+        {
+            return false;
+        }
+        if a.kind == Kind::Dir {
+            return true;
+        }
+        let (dot_n, dot_m) = (self.nodes.place(n).0, self.nodes.place(m).0);
+        let unmoved = dot_n == a.id.dot && dot_m == b.id.dot;
+        if dot_n == dot_m || (unmoved && a.born == b.born) {
+            return true;
+        }
+        match (self.only_bytes(n), self.only_bytes(m)) {
+            (Some(x), Some(y)) => x == y,
+            _ => false,
+        }
+    }
+
+    /// The bytes of a node that has but one side.
+    fn only_bytes(&self, n: Ix) -> Option<ContentId> {
+        let node = self.nodes.node(n);
+        let mut ids = self
+            .nodes
+            .candidates(node, &node.contents, Register::Content)
+            .into_iter()
+            .map(|(_, c)| c.id());
+        let first = ids.next()?;
+        ids.all(|id| id == first).then_some(first)
+    }
+
+    /// A marked name that nothing in the folder has.
+    fn free_name(&self, folder: &Entry, entry: &Entry, before: &[Entry]) -> Arc<str> {
+        let id = self.nodes.id(entry.members[0]);
+        let fits = |name: &str| self.nodes.names().fits(name);
+        let mut name = entry.name.to_string();
+        for length in suffix::SHORTEST..=suffix::LONGEST {
+            name = suffix::marked(&entry.name, id, length);
+            if !fits(&name) {
+                name = suffix::cut(&entry.name, id, length, &fits);
+            }
+            let taken = before.iter().any(|e| self.nodes.same_name(&e.name, &name))
+                || folder.members.iter().any(|p| {
+                    self.nodes
+                        .named(*p, &name)
+                        .any(|n| self.nodes.live(n) && self.nodes.same_name(self.nodes.name(n), &name))
+                });
+            if !taken {
+                break;
+            }
+        }
+        name.into()
+    }
+
+    /// The bytes that a file's or link's entry shows: this disk goes on to show its own side; one without a side, the
+    /// newest that it has got.
+    pub(crate) fn shown(&self, entry: &Entry) -> Shown {
+        let mut sides: BTreeMap<ContentId, Vec<(Ix, Dot)>> = BTreeMap::new();
+        let mut newest: BTreeMap<ContentId, ((Dot, crate::id::NodeId), &Content)> = BTreeMap::new();
+        let mut mode: Option<(Dot, bool)> = None;
+        for n in &entry.members {
+            let node = self.nodes.node(*n);
+            for (dot, content) in self.nodes.candidates(node, &node.contents, Register::Content) {
+                let id = content.id();
+                sides.entry(id).or_default().push((*n, *dot));
+                let at = (*dot, node.id);
+                newest
+                    .entry(id)
+                    .and_modify(|v| {
+                        if at > v.0 {
+                            *v = (at, content)
+                        }
+                    })
+                    .or_insert((at, content));
+            }
+            if let Some(last) = node.modes.last() {
+                mode = mode.max(Some(*last));
+            }
+        }
+        let mut pick: Vec<ContentId> = sides.keys().copied().collect();
+        if self.policy == Policy::Ask && pick.len() > 1 {
+            let own: Vec<ContentId> = entry
+                .members
+                .iter()
+                .filter_map(|n| self.record(*n))
+                .filter_map(|r| self.records.get(r))
+                .map(|r| r.bytes.id())
+                .collect();
+            let only = |keep: &dyn Fn(&ContentId) -> bool| -> Option<Vec<ContentId>> {
+                let some: Vec<ContentId> = pick.iter().copied().filter(|id| keep(id)).collect();
+                (!some.is_empty()).then_some(some)
+            };
+            if let Some(some) = only(&|id| own.contains(id)).or_else(|| only(self.at_hand)) {
+                pick = some;
+            }
+        }
+        let content = pick
+            .iter()
+            .filter_map(|id| newest.get(id))
+            .max_by_key(|(at, _)| *at)
+            .map(|(_, c)| (*c).clone());
+        Shown {
+            content: content.unwrap_or(Content::Dir),
+            sides,
+            exec: mode.is_some_and(|(_, exec)| exec),
+        }
+    }
+
+    /// The record that shows a node.
+    pub(crate) fn record(&self, ix: Ix) -> Option<RecordId> {
+        self.nodes.record(ix).map(RecordId)
+    }
+
+    /// What a disk that shows `data` for this member has seen: all heads but the contents that are open and not shown.
+    pub(crate) fn unseen(&self, ix: Ix, data: ContentId) -> Heads {
+        let node = self.nodes.node(ix);
+        if self.policy != Policy::Ask || node.kind == Kind::Dir || (node.contents.len() == 1 && node.contents[0].1.id() == data) {
+            return Heads::new();
+        }
+        let open = self.nodes.candidates(node, &node.contents, Register::Content);
+        open.into_iter()
+            .filter(|(_, c)| c.id() != data)
+            .map(|(dot, _)| Head {
+                register: Register::Content,
+                dot: *dot,
+            })
+            .collect()
+    }
+
+    /// The path of an entry.
+    pub(crate) fn path(&self, entry: &Entry) -> String {
+        let mut names = vec![entry.name.clone()];
+        let mut at = entry.parent;
+        while at != Ix::NONE && at != Ix::ROOT {
+            let Some(parent) = self.entry(at) else { break };
+            names.push(parent.name.clone());
+            at = parent.parent;
+        }
+        names.reverse();
+        names.join("/")
+    }
+}

@@ -1,0 +1,552 @@
+//! All nodes of a replica, with what is derived of each: where it is, whether it lives. Kept up to date by [`Nodes::refresh`],
+//! whose cost follows what changed.
+
+use crate::id::{Dot, NodeId};
+use crate::node::{Gone, Head, Heads, Kind, Node, Place, Register};
+use crate::view::Names;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// A node's number in this replica, in this run of the program.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Ix(pub(crate) u32);
+
+impl Ix {
+    /// The folder's root.
+    pub(crate) const ROOT: Ix = Ix(0);
+    /// No node.
+    pub(crate) const NONE: Ix = Ix(u32::MAX);
+}
+
+/// Why a node stands in the root, under a marked name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Adrift {
+    /// Its parent is not known here.
+    Orphan,
+    /// Of a loop of parents it was moved last.
+    Loop,
+}
+
+/// A node with what is derived of it.
+#[derive(Debug)]
+struct Slot {
+    node: Arc<Node>,
+    /// The local sequence of its last change.
+    sequence: u64,
+    /// The parent of the chosen place; NONE if it is not known here.
+    raw: Ix,
+    /// How many live nodes have it as their parent.
+    live_children: u32,
+    /// The record that shows it; `u32::MAX` for none.
+    record: u32,
+    /// Which of the node's places is chosen.
+    place: u16,
+    adrift: Option<Adrift>,
+    /// Whether a place or content head of its own keeps it alive.
+    lives_itself: bool,
+    /// Whether it stands in the index of children and counts at its parent. New and changed nodes do not, until refreshed.
+    attached: bool,
+}
+
+/// All nodes of a replica.
+pub(crate) struct Nodes {
+    slots: Vec<Slot>,
+    free: Vec<Ix>,
+    by_id: HashMap<NodeId, Ix>,
+    /// Every attached node, dead ones too: (parent, hash of the folded name, node).
+    children: BTreeSet<(Ix, u32, Ix)>,
+    /// Nodes with a deletion that came together with that of a parent: (parent, node).
+    under: BTreeSet<(NodeId, Ix)>,
+    /// Nodes whose chosen parent is not known here: (parent, node).
+    awaiting: BTreeSet<(NodeId, Ix)>,
+    /// The loops of parents that there are now, each with the node that was put adrift.
+    loops: Vec<Vec<Ix>>,
+    /// Nodes that were added or replaced since the last refresh. They are detached.
+    touched: BTreeSet<Ix>,
+    /// Nodes that the detaching of touched ones may have changed.
+    dirty: BTreeSet<Ix>,
+    names: Arc<dyn Names>,
+}
+
+impl Nodes {
+    pub(crate) fn new(names: Arc<dyn Names>) -> Nodes {
+        let root = Arc::new(Node::unwritten(NodeId::ROOT, Kind::Dir, 0));
+        let slot = Slot {
+            node: root,
+            sequence: 0,
+            raw: Ix::NONE,
+            live_children: 0,
+            record: u32::MAX,
+            place: 0,
+            adrift: None,
+            lives_itself: true,
+            attached: true,
+        };
+        Nodes {
+            slots: vec![slot],
+            free: Vec::new(),
+            by_id: HashMap::from([(NodeId::ROOT, Ix::ROOT)]),
+            children: BTreeSet::new(),
+            under: BTreeSet::new(),
+            awaiting: BTreeSet::new(),
+            loops: Vec::new(),
+            touched: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            names,
+        }
+    }
+
+    fn slot(&self, ix: Ix) -> &Slot {
+        &self.slots[ix.0 as usize]
+    }
+
+    fn slot_mut(&mut self, ix: Ix) -> &mut Slot {
+        &mut self.slots[ix.0 as usize]
+    }
+
+    pub(crate) fn node(&self, ix: Ix) -> &Arc<Node> {
+        &self.slot(ix).node
+    }
+
+    pub(crate) fn id(&self, ix: Ix) -> NodeId {
+        self.slot(ix).node.id
+    }
+
+    pub(crate) fn kind(&self, ix: Ix) -> Kind {
+        self.slot(ix).node.kind
+    }
+
+    pub(crate) fn find(&self, id: NodeId) -> Option<Ix> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(crate) fn sequence(&self, ix: Ix) -> u64 {
+        self.slot(ix).sequence
+    }
+
+    /// The record that shows the node.
+    pub(crate) fn record(&self, ix: Ix) -> Option<u32> {
+        Some(self.slot(ix).record).filter(|r| *r != u32::MAX)
+    }
+
+    pub(crate) fn set_record(&mut self, ix: Ix, record: Option<u32>) {
+        self.slot_mut(ix).record = record.unwrap_or(u32::MAX);
+    }
+
+    /// All nodes but the root, in no order that means anything.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Ix> + '_ {
+        self.by_id.values().copied().filter(|ix| *ix != Ix::ROOT)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.by_id.len() - 1
+    }
+
+    /// The hash under which the index of children finds a name.
+    pub(crate) fn name_hash(&self, name: &str) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        if self.names.folds() {
+            self.names.fold(name).hash(&mut hasher)
+        } else {
+            name.hash(&mut hasher)
+        }
+        hasher.finish() as u32
+    }
+
+    pub(crate) fn same_name(&self, a: &str, b: &str) -> bool {
+        a == b || (self.names.folds() && self.names.fold(a) == self.names.fold(b))
+    }
+
+    pub(crate) fn names(&self) -> &Arc<dyn Names> {
+        &self.names
+    }
+
+    /// Adds a node that is not known yet. It is derived at the next refresh.
+    pub(crate) fn add(&mut self, node: Arc<Node>, sequence: u64) -> Ix {
+        let id = node.id;
+        let slot = Slot {
+            node,
+            sequence,
+            raw: Ix::NONE,
+            live_children: 0,
+            record: u32::MAX,
+            place: 0,
+            adrift: None,
+            lives_itself: false,
+            attached: false,
+        };
+        let ix = if let Some(ix) = self.free.pop() {
+            *self.slot_mut(ix) = slot;
+            ix
+        } else {
+            self.slots.push(slot);
+            Ix(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX - 1))
+        };
+        self.by_id.insert(id, ix);
+        self.touched.insert(ix);
+        ix
+    }
+
+    /// Puts a new state of a node in the place of the old one. It is derived at the next refresh.
+    pub(crate) fn replace(&mut self, ix: Ix, node: Arc<Node>, sequence: u64) {
+        self.detach(ix);
+        self.unlist_under(ix);
+        let slot = self.slot_mut(ix);
+        slot.node = node;
+        slot.sequence = sequence;
+        self.touched.insert(ix);
+    }
+
+    /// Forgets a dead node that has no children.
+    pub(crate) fn forget(&mut self, ix: Ix) {
+        self.detach(ix);
+        self.unlist_under(ix);
+        let id = self.id(ix);
+        self.by_id.remove(&id);
+        self.touched.remove(&ix);
+        self.dirty.remove(&ix);
+        let slot = self.slot_mut(ix);
+        slot.node = Arc::new(Node::unwritten(NodeId::ROOT, Kind::Dir, 0));
+        slot.record = u32::MAX;
+        slot.adrift = None;
+        self.free.push(ix);
+    }
+
+    // ---- deletions
+
+    /// Whether a deletion counts. One that came with the parent's waits for the parent's, and fails with it: if the
+    /// parent escaped by a rename that no deletion has seen, or is itself no longer under an effective one.
+    pub(crate) fn effective(&self, gone: &Gone, dot: Dot) -> bool {
+        let mut under = gone.under;
+        let mut steps = 0usize;
+        loop {
+            let Some(id) = under else { return true };
+            let Some(parent) = self.find(id).map(|ix| self.node(ix)) else {
+                return false;
+            };
+            if !parent.covers(dot) {
+                return false;
+            }
+            let Some(above) = parent.gone(dot) else { return true };
+            if has_unseen_place(parent) {
+                return false;
+            }
+            under = above.under;
+            steps += 1;
+            if steps > self.slots.len() {
+                return true; // a loop of parents, which only a broken peer can make
+            }
+        }
+    }
+
+    /// Whether the deletion `dot` of a directory lost to a rename that no deletion has seen.
+    pub(crate) fn escaped(&self, node: &Node, dot: Dot) -> bool {
+        let Some(gone) = node.gone(dot) else { return false };
+        has_unseen_place(node) || !self.effective(gone, dot)
+    }
+
+    /// The heads of a node that some effective deletion has seen.
+    pub(crate) fn doomed(&self, node: &Node) -> Heads {
+        let mut doomed = Heads::new();
+        for (dot, gone) in &node.gones {
+            if self.effective(gone, *dot) {
+                doomed.extend(gone.seen.iter().copied().filter(|h| !doomed.contains(h)).collect::<Heads>());
+            }
+        }
+        doomed
+    }
+
+    /// What else a write by someone who has seen it settles. A write of content, or the move of a directory: the
+    /// deletions, and the heads these doomed where an unseen head outlived them; the move of a file: the void deletions.
+    /// What a directory escaped it keeps: all that is in it escaped with it, and counts on that.
+    pub(crate) fn settled(&self, ix: Ix, register: Register) -> Heads {
+        let node = self.node(ix);
+        if node.gones.is_empty() {
+            return Heads::new();
+        }
+        let gone = |dot| Head {
+            register: Register::Gone,
+            dot,
+        };
+        if register == Register::Place && node.kind != Kind::Dir {
+            return node
+                .gones
+                .iter()
+                .filter(|(d, g)| !self.effective(g, *d))
+                .map(|(d, _)| gone(*d))
+                .collect();
+        }
+        let mut heads: Heads = node
+            .gones
+            .iter()
+            .filter(|(d, _)| node.kind != Kind::Dir || !self.escaped(node, *d))
+            .map(|(d, _)| gone(*d))
+            .collect();
+        let doomed = self.doomed(node);
+        for register in [Register::Place, Register::Content] {
+            let mine: Heads = node.heads().filter(|h| h.register == register).collect();
+            if mine.iter().any(|h| !doomed.contains(h)) {
+                heads.extend(mine.into_iter().filter(|h| doomed.contains(h)));
+            }
+        }
+        heads
+    }
+
+    // ---- what is derived
+
+    /// The places that no deletion has seen; if there are none, all.
+    pub(crate) fn candidate_places<'a>(&self, node: &'a Node) -> Vec<&'a (Dot, Place)> {
+        self.candidates(node, &node.places, Register::Place)
+    }
+
+    /// The values of a register that no deletion has seen; if there are none, all. In the order of their dots.
+    pub(crate) fn candidates<'a, T>(&self, node: &Node, values: &'a [(Dot, T)], register: Register) -> Vec<&'a (Dot, T)> {
+        if node.gones.is_empty() {
+            return values.iter().collect();
+        }
+        let doomed = self.doomed(node);
+        let unseen: Vec<_> = values
+            .iter()
+            .filter(|(dot, _)| !doomed.contains(&Head { register, dot: *dot }))
+            .collect();
+        if unseen.is_empty() { values.iter().collect() } else { unseen }
+    }
+
+    /// The chosen place: the newest that no deletion has seen.
+    pub(crate) fn place(&self, ix: Ix) -> &(Dot, Place) {
+        let slot = self.slot(ix);
+        &slot.node.places[usize::from(slot.place)]
+    }
+
+    pub(crate) fn name(&self, ix: Ix) -> &Arc<str> {
+        &self.place(ix).1.name
+    }
+
+    /// The parent; of what is adrift, the root.
+    pub(crate) fn parent(&self, ix: Ix) -> Ix {
+        let slot = self.slot(ix);
+        if slot.adrift.is_some() { Ix::ROOT } else { slot.raw }
+    }
+
+    pub(crate) fn adrift(&self, ix: Ix) -> Option<Adrift> {
+        self.slot(ix).adrift
+    }
+
+    /// A node lives while it has a place or content unseen by its deletions, or something live is in it.
+    pub(crate) fn live(&self, ix: Ix) -> bool {
+        let slot = self.slot(ix);
+        slot.attached && (slot.lives_itself || slot.live_children > 0)
+    }
+
+    pub(crate) fn lives_itself(&self, ix: Ix) -> bool {
+        self.slot(ix).attached && self.slot(ix).lives_itself
+    }
+
+    /// All nodes in `parent`, dead ones too, whose names may fold to the same as `name` (compare before use).
+    pub(crate) fn named(&self, parent: Ix, name: &str) -> impl Iterator<Item = Ix> + '_ {
+        let hash = self.name_hash(name);
+        self.children
+            .range((parent, hash, Ix(0))..=(parent, hash, Ix::NONE))
+            .map(|(_, _, ix)| *ix)
+    }
+
+    /// All nodes in `parent`, dead ones too.
+    pub(crate) fn inside(&self, parent: Ix) -> impl Iterator<Item = Ix> + '_ {
+        self.children
+            .range((parent, 0, Ix(0))..=(parent, u32::MAX, Ix::NONE))
+            .map(|(_, _, ix)| *ix)
+    }
+
+    // ---- keeping it up to date
+
+    /// Brings what is derived up to date with the nodes. Returns those that may now have to be shown otherwise: the
+    /// nodes changed, those that share or shared a name with them, and those that came to life or died with them.
+    pub(crate) fn refresh(&mut self) -> BTreeSet<Ix> {
+        if self.touched.is_empty() {
+            return std::mem::take(&mut self.dirty);
+        }
+        let mut affected = self.with_dependents();
+        // The old loops are looked at again as a whole: that is rare, and they are small.
+        for members in std::mem::take(&mut self.loops) {
+            affected.extend(members);
+        }
+        affected.remove(&Ix::ROOT);
+        for ix in &affected {
+            self.detach(*ix);
+        }
+        for ix in &affected {
+            self.derive(*ix);
+        }
+        for ix in self.break_loops(&affected) {
+            self.detach(ix);
+            self.slot_mut(ix).adrift = Some(Adrift::Loop);
+            affected.insert(ix);
+        }
+        for ix in &affected {
+            self.attach(*ix);
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for ix in &affected {
+            self.mates(*ix, &mut dirty);
+        }
+        dirty.extend(affected);
+        dirty
+    }
+
+    /// The touched nodes, with those whose deletion hangs on theirs, and those that waited for them as parents.
+    fn with_dependents(&mut self) -> BTreeSet<Ix> {
+        let mut all = BTreeSet::new();
+        let mut todo: Vec<Ix> = std::mem::take(&mut self.touched).into_iter().collect();
+        while let Some(ix) = todo.pop() {
+            if !all.insert(ix) {
+                continue;
+            }
+            let node = self.node(ix).clone();
+            self.under
+                .extend(node.gones.iter().filter_map(|(_, g)| g.under).map(|parent| (parent, ix)));
+            if node.kind == Kind::Dir {
+                let of = (node.id, Ix(0))..=(node.id, Ix::NONE);
+                todo.extend(self.under.range(of.clone()).map(|(_, ix)| *ix));
+                todo.extend(self.awaiting.range(of).map(|(_, ix)| *ix));
+            }
+        }
+        all
+    }
+
+    fn unlist_under(&mut self, ix: Ix) {
+        let node = self.node(ix).clone();
+        for parent in node.gones.iter().filter_map(|(_, g)| g.under) {
+            self.under.remove(&(parent, ix));
+        }
+    }
+
+    /// Chooses the place of a detached node, and says whether it lives by itself.
+    fn derive(&mut self, ix: Ix) {
+        let node = self.node(ix).clone();
+        let doomed = if node.gones.is_empty() {
+            Heads::new()
+        } else {
+            self.doomed(&node)
+        };
+        let is_doomed = |register, dot| doomed.contains(&Head { register, dot });
+        let place = (0..node.places.len())
+            .rev()
+            .find(|i| !is_doomed(Register::Place, node.places[*i].0))
+            .unwrap_or(node.places.len().saturating_sub(1));
+        let lives = node.places.iter().any(|(d, _)| !is_doomed(Register::Place, *d))
+            || node.contents.iter().any(|(d, _)| !is_doomed(Register::Content, *d));
+        let parent = node.places[place].1.parent;
+        let raw = self.find(parent).filter(|p| self.kind(*p) == Kind::Dir).unwrap_or(Ix::NONE);
+        if raw == Ix::NONE {
+            self.awaiting.insert((parent, ix));
+        }
+        let slot = self.slot_mut(ix);
+        slot.place = u16::try_from(place).unwrap_or(u16::MAX);
+        slot.lives_itself = lives;
+        slot.raw = raw;
+        slot.adrift = (raw == Ix::NONE).then_some(Adrift::Orphan);
+    }
+
+    /// Finds the loops of parents that affected directories are in; of each, the one moved last is to go adrift.
+    fn break_loops(&mut self, affected: &BTreeSet<Ix>) -> Vec<Ix> {
+        let mut breakers = Vec::new();
+        let mut done: BTreeSet<Ix> = BTreeSet::new();
+        for start in affected {
+            if self.kind(*start) != Kind::Dir {
+                continue;
+            }
+            let mut trail: Vec<Ix> = Vec::new();
+            let mut on_trail: BTreeSet<Ix> = BTreeSet::new();
+            let mut ix = *start;
+            while ix != Ix::ROOT && ix != Ix::NONE && !done.contains(&ix) && on_trail.insert(ix) {
+                trail.push(ix);
+                ix = self.slot(ix).raw;
+            }
+            if on_trail.contains(&ix) {
+                let at = trail.iter().position(|t| *t == ix).unwrap_or(0);
+                let members = trail[at..].to_vec();
+                if let Some(breaker) = members.iter().copied().max_by_key(|m| (self.place(*m).0, self.id(*m))) {
+                    breakers.push(breaker);
+                }
+                self.loops.push(members);
+            }
+            done.extend(trail);
+        }
+        breakers
+    }
+
+    fn attach(&mut self, ix: Ix) {
+        if self.slot(ix).attached {
+            return;
+        }
+        let (parent, hash) = (self.parent(ix), self.name_hash(self.name(ix)));
+        self.children.insert((parent, hash, ix));
+        self.slot_mut(ix).attached = true;
+        if self.live(ix) {
+            self.count_child(parent, true);
+        }
+    }
+
+    /// Takes a node out of the indexes, while what was derived of it still fits them.
+    fn detach(&mut self, ix: Ix) {
+        if !self.slot(ix).attached {
+            return;
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        self.mates(ix, &mut dirty);
+        self.dirty = dirty;
+        let (live, parent, hash) = (self.live(ix), self.parent(ix), self.name_hash(self.name(ix)));
+        self.children.remove(&(parent, hash, ix));
+        if self.slot(ix).adrift == Some(Adrift::Orphan) {
+            let awaited = self.place(ix).1.parent;
+            self.awaiting.remove(&(awaited, ix));
+        }
+        self.slot_mut(ix).attached = false;
+        if live {
+            self.count_child(parent, false);
+        }
+    }
+
+    /// One live child more or fewer: the parent, and those above it, may come to life or die.
+    fn count_child(&mut self, parent: Ix, more: bool) {
+        let mut ix = parent;
+        loop {
+            let was = self.live(ix);
+            let slot = self.slot_mut(ix);
+            slot.live_children = if more {
+                slot.live_children + 1
+            } else {
+                slot.live_children.saturating_sub(1)
+            };
+            if ix == Ix::ROOT || self.live(ix) == was {
+                return;
+            }
+            let mut dirty = std::mem::take(&mut self.dirty);
+            dirty.insert(ix);
+            self.mates(ix, &mut dirty);
+            self.dirty = dirty;
+            ix = self.parent(ix);
+        }
+    }
+
+    /// Those that stand in the same directory under the same name, or whose marked name this one's may be.
+    fn mates(&self, ix: Ix, dirty: &mut BTreeSet<Ix>) {
+        let (parent, name) = (self.parent(ix), self.name(ix));
+        dirty.extend(self.named(parent, name));
+        if let Some(plain) = crate::suffix::unmarked(name) {
+            dirty.extend(self.named(parent, &plain));
+        }
+    }
+}
+
+/// Whether a node has a place that no deletion of it has seen.
+fn has_unseen_place(node: &Node) -> bool {
+    node.places.iter().any(|(dot, _)| {
+        let head = Head {
+            register: Register::Place,
+            dot: *dot,
+        };
+        !node.gones.iter().any(|(_, g)| g.seen.contains(&head))
+    })
+}

@@ -1,0 +1,654 @@
+//! From what a scan found to operations: what did the user do? All operations of one scan have one dot.
+
+use crate::entries::View;
+use crate::id::{ContentId, Dot, NodeId};
+use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
+use crate::nodes::Ix;
+use crate::records::{Record, RecordId, Seen};
+use crate::replica::Replica;
+use crate::suffix;
+use crate::survey::{At, Survey};
+use crate::view::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// What a scan was turned into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Observed {
+    /// How many values were written.
+    pub operations: usize,
+    /// The scan's dot, if it wrote anything.
+    pub dot: Option<Dot>,
+}
+
+pub(crate) struct Observing<'a> {
+    replica: &'a mut Replica,
+    survey: Survey,
+    /// The record of each thing found, once it has one.
+    at: Vec<Option<RecordId>>,
+    /// Records that were found, at another path than recorded.
+    claimed: BTreeSet<RecordId>,
+    /// Nodes as this scan leaves them. The replica's own keep their state to the end, so that all of the scan is judged by
+    /// the projection that was before it.
+    written: BTreeMap<Ix, Node>,
+    wall_ms: u64,
+    dot: Option<Dot>,
+    births: u32,
+    operations: usize,
+    /// Directories that something came into or left.
+    touched: BTreeSet<RecordId>,
+}
+
+impl<'a> Observing<'a> {
+    pub(crate) fn new(replica: &'a mut Replica, survey: Survey, wall_ms: u64) -> Observing<'a> {
+        replica.refresh();
+        let at = survey.found.iter().map(|f| f.record).collect();
+        Observing {
+            replica,
+            survey,
+            at,
+            claimed: BTreeSet::new(),
+            written: BTreeMap::new(),
+            wall_ms,
+            dot: None,
+            births: 0,
+            operations: 0,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn run(mut self) -> Observed {
+        if !self.survey.gone.is_empty() {
+            self.match_gone();
+        }
+        for i in 0..self.survey.found.len() {
+            let found = &self.survey.found[i];
+            if found.dropped || found.bytes.is_none() {
+                continue;
+            }
+            let parent = match found.parent {
+                At::Record(id) => id,
+                // In something that was not taken in: neither is this.
+                At::Found(above) => match self.at[above].filter(|_| !self.survey.found[above].dropped) {
+                    Some(id) => id,
+                    None => continue,
+                },
+            };
+            match self.at[i] {
+                None if parent == RecordId::PARKED => {} // left over from a run that was cut
+                None => self.appeared(i, parent),
+                Some(id) => {
+                    self.moved(i, parent, id);
+                    self.changed(i, id);
+                }
+            }
+        }
+        self.vanished();
+        self.adopt_kept_folders();
+        let (operations, dot) = (self.operations, self.dot);
+        for (ix, node) in std::mem::take(&mut self.written) {
+            self.replica.store_own(ix, node);
+        }
+        self.replica.refresh();
+        Observed { operations, dot }
+    }
+
+    // ---- matching what is gone with what is new: the same place in a moved directory first, then the same object, then
+    // ---- the same bytes
+
+    fn match_gone(&mut self) {
+        let mut by_place: HashMap<(At, Arc<str>), usize> = HashMap::new();
+        let mut by_key: HashMap<u64, usize> = HashMap::new();
+        let mut by_bytes: HashMap<ContentId, Vec<usize>> = HashMap::new();
+        for (i, f) in self.survey.found.iter().enumerate() {
+            if f.record.is_some() || f.dropped {
+                continue;
+            }
+            by_place.insert((f.parent, f.name.clone()), i);
+            by_key.insert(f.stat.key.0, i);
+            if let (true, Some(bytes)) = (f.stat.kind != Kind::Dir, &f.bytes) {
+                by_bytes.entry(bytes.id()).or_default().push(i);
+            }
+        }
+        let mut gone: Vec<(usize, RecordId)> = self
+            .survey
+            .gone
+            .iter()
+            .map(|id| (self.replica.records.depth(*id), *id))
+            .collect();
+        gone.sort();
+        // Where a moved directory was found.
+        let mut moved_to: HashMap<RecordId, usize> = HashMap::new();
+        let stays = |this: &Observing, record: &Record, moved_to: &HashMap<RecordId, usize>| {
+            let i = *by_place.get(&(At::Found(*moved_to.get(&record.parent)?), record.name.clone()))?;
+            this.claimable(i, record).then_some(i)
+        };
+        let same_object =
+            |this: &Observing, record: &Record| by_key.get(&record.key.0).copied().filter(|i| this.claimable(*i, record));
+        let of = |this: &Observing, id: RecordId| this.replica.records.get(id).cloned();
+        for (_, id) in &gone {
+            let Some(record) = of(self, *id).filter(|r| r.kind == Kind::Dir) else {
+                continue;
+            };
+            if let Some(i) = stays(self, &record, &moved_to).or_else(|| same_object(self, &record)) {
+                self.claim(i, *id);
+                moved_to.insert(*id, i);
+            }
+        }
+        let mut rest = Vec::new();
+        for (_, id) in &gone {
+            let Some(record) = of(self, *id).filter(|r| r.kind != Kind::Dir) else {
+                continue;
+            };
+            match stays(self, &record, &moved_to) {
+                Some(i) => self.claim(i, *id),
+                None if record.leaving => {}
+                None => rest.push((*id, record)),
+            }
+        }
+        rest.retain(|(id, record)| {
+            let found = same_object(self, record);
+            if let Some(i) = found {
+                self.claim(i, *id);
+            }
+            found.is_none()
+        });
+        for (id, record) in rest {
+            if record.bytes == Bytes::File(ContentId::empty()) {
+                continue;
+            }
+            let same = by_bytes
+                .get(&record.bytes.id())
+                .into_iter()
+                .flatten()
+                .copied()
+                .filter(|i| self.claimable(*i, &record));
+            if let Some(i) = same.min_by_key(|i| (self.survey.found[*i].name != record.name, *i)) {
+                self.claim(i, id);
+            }
+        }
+    }
+
+    fn claimable(&self, i: usize, record: &Record) -> bool {
+        self.at[i].is_none() && self.survey.found[i].stat.kind == record.kind
+    }
+
+    fn claim(&mut self, i: usize, id: RecordId) {
+        self.at[i] = Some(id);
+        self.claimed.insert(id);
+    }
+
+    // ---- operations
+
+    fn node(&self, ix: Ix) -> &Node {
+        self.written.get(&ix).unwrap_or_else(|| self.replica.nodes.node(ix))
+    }
+
+    fn members(&self, id: RecordId) -> Vec<Ix> {
+        let mut members: Vec<Ix> = self
+            .replica
+            .records
+            .get(id)
+            .map(|r| r.members.iter().map(|(m, _)| *m).collect())
+            .unwrap_or_default();
+        members.sort_by_key(|m| self.replica.nodes.id(*m));
+        members
+    }
+
+    /// The heads that the record's disk has seen of a member.
+    fn seen(&self, id: RecordId, ix: Ix) -> Heads {
+        match self.replica.records.get(id).and_then(|r| r.seen(ix)) {
+            Some(Seen::Everything) => self.node(ix).heads().collect(),
+            Some(Seen::Just(heads)) => heads.iter().copied().collect(),
+            None => Heads::new(),
+        }
+    }
+
+    fn seen_of(&self, id: RecordId, ix: Ix, registers: &[Register]) -> Heads {
+        self.seen(id, ix)
+            .into_iter()
+            .filter(|h| registers.contains(&h.register))
+            .collect()
+    }
+
+    fn set_seen(&mut self, id: RecordId, ix: Ix, heads: impl IntoIterator<Item = Head>) {
+        let mut heads: Vec<Head> = heads.into_iter().collect();
+        heads.sort();
+        heads.dedup();
+        let all = self.node(ix).heads().all(|h| heads.binary_search(&h).is_ok());
+        let seen = if all { Seen::Everything } else { Seen::Just(heads.into()) };
+        self.replica.show(id, ix, seen);
+    }
+
+    fn tick(&mut self) -> Dot {
+        let wall = self.wall_ms;
+        *self.dot.get_or_insert_with(|| self.replica.tick(wall))
+    }
+
+    fn write(&mut self, id: RecordId, ix: Ix, value: Value, over: &[Head]) {
+        let dot = self.tick();
+        let seen = self.seen(id, ix);
+        let head = Head {
+            register: value.register(),
+            dot,
+        };
+        let mut node = self.node(ix).clone();
+        node.write(dot, value, over);
+        self.written.insert(ix, node);
+        self.set_seen(id, ix, seen.into_iter().filter(|h| !over.contains(h)).chain([head]));
+        self.operations += 1;
+    }
+
+    /// What a write settles besides, of what this disk has seen.
+    fn settled(&self, id: RecordId, ix: Ix, register: Register) -> Heads {
+        let seen = self.seen(id, ix);
+        self.replica
+            .nodes
+            .settled(ix, register)
+            .into_iter()
+            .filter(|h| seen.contains(h))
+            .collect()
+    }
+
+    fn canonical(&self, id: RecordId) -> NodeId {
+        self.members(id).first().map_or(NodeId::ROOT, |m| self.replica.nodes.id(*m))
+    }
+
+    fn moved(&mut self, i: usize, parent: RecordId, id: RecordId) {
+        let name = self.survey.found[i].name.clone();
+        let Some(record) = self.replica.records.get(id) else { return };
+        if record.parent == parent && record.name == name {
+            return;
+        }
+        let old_parent = record.parent;
+        self.replica.rename_record(id, parent, name.clone());
+        if parent == RecordId::PARKED || self.already_shown_at(parent, id) {
+            return;
+        }
+        self.touched.extend([old_parent, parent]);
+        let place = Place {
+            parent: self.canonical(parent),
+            name,
+        };
+        for n in self.members(id) {
+            let mut over = self.seen_of(id, n, &[Register::Place]);
+            over.extend(self.settled(id, n, Register::Place));
+            self.write(id, n, Value::Place(place.clone()), &over);
+        }
+    }
+
+    /// Whether the replica already says so (a step that was applied but not recorded).
+    fn already_shown_at(&mut self, parent: RecordId, id: RecordId) -> bool {
+        let members = self.members(id);
+        let says_so = {
+            let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false);
+            let name = self.replica.records.get(id).map(|r| r.name.clone());
+            let entry = members.first().and_then(|n| view.entry(*n));
+            let above = self.members(parent).first().and_then(|p| view.entry(*p));
+            match (entry, above) {
+                (Some(entry), Some(above)) => {
+                    Some(&entry.name) == name.as_ref()
+                        && above.members.contains(&entry.parent)
+                        && members.iter().all(|n| entry.members.contains(n))
+                }
+                _ => false,
+            }
+        };
+        if says_so {
+            for n in members {
+                let places: Heads = self
+                    .replica
+                    .nodes
+                    .node(n)
+                    .heads()
+                    .filter(|h| h.register == Register::Place)
+                    .collect();
+                let rest = self.seen_of(id, n, &[Register::Content, Register::Mode, Register::Gone]);
+                self.set_seen(id, n, rest.into_iter().chain(places));
+            }
+        }
+        says_so
+    }
+
+    fn changed(&mut self, i: usize, id: RecordId) {
+        let found = self.survey.found[i].clone();
+        let Some(bytes) = found.bytes else { return };
+        let Some(record) = self.replica.records.get_mut(id) else {
+            return;
+        };
+        (record.key, record.print, record.leaving) = (found.stat.key, found.stat.print, false);
+        if record.bytes != bytes {
+            record.bytes = bytes.clone();
+            self.content_changed(id, &bytes, found.stat.print.size, found.stat.print.mtime_ns);
+        }
+        let Some(record) = self.replica.records.get_mut(id) else {
+            return;
+        };
+        if let Some(exec) = found
+            .stat
+            .exec
+            .filter(|exec| record.kind == Kind::File && *exec != record.exec)
+        {
+            record.exec = exec;
+            for n in self.members(id) {
+                let over = self.seen_of(id, n, &[Register::Mode]);
+                self.write(id, n, Value::Mode(exec), &over);
+            }
+        }
+    }
+
+    fn content_changed(&mut self, id: RecordId, bytes: &Bytes, size: u64, mtime_ns: i64) {
+        let content = Register::Content;
+        let members = self.members(id);
+        let same: Vec<Heads> = members.iter().map(|n| heads_with(self.node(*n), bytes)).collect();
+        let still = |this: &Self, n: Ix| -> Heads {
+            this.seen_of(id, n, &[content])
+                .into_iter()
+                .filter(|h| this.node(n).has(*h))
+                .collect()
+        };
+        let says_so = same.iter().any(|s| !s.is_empty())
+            && members
+                .iter()
+                .zip(&same)
+                .all(|(n, same)| still(self, *n).iter().all(|h| same.contains(h)));
+        if says_so {
+            for (n, same) in members.into_iter().zip(same) {
+                let rest = self.seen_of(id, n, &[Register::Place, Register::Mode, Register::Gone]);
+                self.set_seen(id, n, rest.into_iter().chain(same));
+            }
+            return;
+        }
+        let writers: Vec<Ix> = members
+            .iter()
+            .copied()
+            .filter(|n| !self.seen_of(id, *n, &[content]).is_empty())
+            .collect();
+        let writers = if writers.is_empty() {
+            members.first().copied().into_iter().collect()
+        } else {
+            writers
+        };
+        for n in writers {
+            let mut over = self.seen_of(id, n, &[content]);
+            let value = self.content(n, bytes, size, mtime_ns, &over);
+            over.extend(self.settled(id, n, content));
+            over.extend(
+                members
+                    .iter()
+                    .zip(&same)
+                    .filter(|(m, _)| **m == n)
+                    .flat_map(|(_, s)| s.iter().copied()),
+            );
+            self.write(id, n, Value::Content(value), &over);
+        }
+    }
+
+    /// A content with what it replaced when all last agreed: what others wrote is agreed; of one's own, what all have seen.
+    fn content(&self, ix: Ix, bytes: &Bytes, size: u64, mtime_ns: i64, over: &[Head]) -> Content {
+        match bytes {
+            Bytes::Dir => Content::Dir,
+            Bytes::Link(target) => Content::Link { target: target.clone() },
+            Bytes::File(id) => {
+                let replaced = |(dot, _): &&(Dot, Content)| {
+                    over.contains(&Head {
+                        register: Register::Content,
+                        dot: *dot,
+                    })
+                };
+                let base = match self.node(ix).contents.iter().rev().find(replaced) {
+                    Some((dot, Content::File { id, size, base, .. })) => {
+                        if self.replica.agreed(*dot) {
+                            Some(Box::new(Base { id: *id, size: *size }))
+                        } else {
+                            base.clone()
+                        }
+                    }
+                    _ => None,
+                };
+                Content::File {
+                    id: *id,
+                    size,
+                    mtime_ns,
+                    base,
+                }
+            }
+        }
+    }
+
+    fn appeared(&mut self, i: usize, parent: RecordId) {
+        let found = self.survey.found[i].clone();
+        let Some(bytes) = found.bytes else { return };
+        let id = self.replica.records.reserve();
+        let record = Record {
+            parent,
+            name: found.name.clone(),
+            kind: found.stat.kind,
+            exec: found.stat.exec.unwrap_or(false) && found.stat.kind == Kind::File,
+            leaving: false,
+            key: found.stat.key,
+            print: found.stat.print,
+            bytes,
+            members: Default::default(),
+        };
+        let hash = self.replica.nodes.name_hash(&found.name);
+        self.replica.records.put(id, record.clone(), hash);
+        self.at[i] = Some(id);
+        if !self.joins(id, &record) && !self.revives(id, &record) {
+            self.is_born(id, &record);
+        }
+        self.touched.insert(parent);
+    }
+
+    /// The replica shows this path already, the disk did not yet: the same file or directory, and its content is one more side.
+    fn joins(&mut self, id: RecordId, record: &Record) -> bool {
+        let found = {
+            let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false);
+            let Some(folder) = self.members(record.parent).first().and_then(|p| view.entry(*p)) else {
+                return false;
+            };
+            let mut entries = view.group(&folder, &record.name);
+            if let Some(plain) = suffix::unmarked(&record.name) {
+                entries.extend(view.group(&folder, &plain));
+                let long = |n: &Ix| self.replica.nodes.live(*n) && !self.replica.nodes.names().fits(self.replica.nodes.name(*n));
+                let cut: BTreeSet<Arc<str>> = folder
+                    .members
+                    .iter()
+                    .filter(|_| record.name.len() > 120)
+                    .flat_map(|p| self.replica.nodes.inside(*p))
+                    .filter(long)
+                    .map(|n| self.replica.nodes.name(n).clone())
+                    .collect();
+                entries.extend(cut.iter().flat_map(|name| view.group(&folder, name)));
+            }
+            entries
+                .into_iter()
+                .find(|e| {
+                    e.kind == record.kind
+                        && self.replica.nodes.same_name(&e.name, &record.name)
+                        && e.members.iter().all(|n| self.replica.nodes.record(*n).is_none())
+                })
+                .map(|e| {
+                    let data = record.bytes.id();
+                    let sides = if e.kind == Kind::Dir {
+                        None
+                    } else {
+                        Some(view.shown(&e).sides)
+                    };
+                    let unseen: Vec<Heads> = e.members.iter().map(|n| view.unseen(*n, data)).collect();
+                    (e, sides, unseen)
+                })
+        };
+        let Some((entry, sides, unseen)) = found else { return false };
+        for (n, unseen) in entry.members.iter().zip(&unseen) {
+            let heads: Heads = self.replica.nodes.node(*n).heads().filter(|h| !unseen.contains(h)).collect();
+            self.replica.show(id, *n, Seen::Just(Box::new([])));
+            self.set_seen(id, *n, heads);
+        }
+        if let Some(sides) = sides.filter(|s| !s.contains_key(&record.bytes.id())) {
+            let n = entry.members[0];
+            let open = |h: &Head| sides.values().flatten().any(|(m, dot)| *m == n && *dot == h.dot);
+            let over: Heads = self
+                .seen_of(id, n, &[Register::Content])
+                .into_iter()
+                .filter(|h| !open(h))
+                .collect();
+            let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[]);
+            self.write(id, n, Value::Content(content), &over);
+        }
+        let shown = self
+            .members(id)
+            .iter()
+            .filter_map(|n| self.node(*n).modes.last().copied())
+            .max();
+        if record.kind == Kind::File && record.exec && shown.is_none_or(|(_, exec)| !exec) {
+            for n in self.members(id) {
+                let over = self.seen_of(id, n, &[Register::Mode]);
+                self.write(id, n, Value::Mode(true), &over);
+            }
+        }
+        true
+    }
+
+    /// What was deleted at this path comes back as the same node.
+    fn revives(&mut self, id: RecordId, record: &Record) -> bool {
+        let nodes = &self.replica.nodes;
+        let dead = self
+            .members(record.parent)
+            .into_iter()
+            .flat_map(|p| nodes.named(p, &record.name))
+            .filter(|n| {
+                nodes.kind(*n) == record.kind && !nodes.live(*n) && nodes.record(*n).is_none() && *nodes.name(*n) == record.name
+            });
+        let Some(n) = dead.min_by_key(|n| nodes.id(*n)) else {
+            return false;
+        };
+        let settled = nodes.settled(n, Register::Content);
+        let place = nodes.place(n).1.clone();
+        let was_exec = nodes.node(n).modes.iter().any(|(_, exec)| *exec);
+        self.replica.show(id, n, Seen::Everything);
+        let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[]);
+        let mut over = self.seen_of(id, n, &[Register::Content]);
+        over.extend(settled);
+        self.write(id, n, Value::Content(content), &over);
+        if self.node(n).places.len() > 1 {
+            let over = self.seen_of(id, n, &[Register::Place]);
+            self.write(id, n, Value::Place(place), &over);
+        }
+        if record.exec != was_exec {
+            let over = self.seen_of(id, n, &[Register::Mode]);
+            self.write(id, n, Value::Mode(record.exec), &over);
+        }
+        true
+    }
+
+    fn is_born(&mut self, id: RecordId, record: &Record) {
+        let dot = self.tick();
+        let node_id = NodeId { dot, index: self.births };
+        self.births += 1;
+        let born = if record.kind == Kind::Dir {
+            0
+        } else {
+            path_hash(&self.replica.records.path(id))
+        };
+        let ix = self
+            .replica
+            .nodes
+            .add(Arc::new(Node::unwritten(node_id, record.kind, born)), 0);
+        self.replica.show(id, ix, Seen::Everything);
+        let place = Place {
+            parent: self.canonical(record.parent),
+            name: record.name.clone(),
+        };
+        self.write(id, ix, Value::Place(place), &[]);
+        let content = self.content(ix, &record.bytes, record.print.size, record.print.mtime_ns, &[]);
+        self.write(id, ix, Value::Content(content), &[]);
+        if record.exec {
+            self.write(id, ix, Value::Mode(true), &[]);
+        }
+    }
+
+    fn vanished(&mut self) {
+        let mut went: BTreeSet<NodeId> = BTreeSet::new();
+        let gone = self.survey.gone.iter().filter(|id| !self.claimed.contains(id));
+        let mut gone: Vec<(usize, RecordId)> = gone.map(|id| (self.replica.records.depth(*id), *id)).collect();
+        gone.sort();
+        // A directory found elsewhere takes what is recorded in it along; what of that was not found is gone all the same.
+        for (_, id) in &gone {
+            let Some(record) = self.replica.records.get(*id).cloned() else {
+                continue;
+            };
+            if record.leaving {
+                continue;
+            }
+            for n in self.members(*id) {
+                if !self.replica.nodes.live(n) {
+                    continue; // dead already
+                }
+                let seen_places = self.seen_of(*id, n, &[Register::Place]);
+                let parents: BTreeSet<NodeId> = self
+                    .node(n)
+                    .places
+                    .iter()
+                    .filter(|(dot, _)| {
+                        seen_places.contains(&Head {
+                            register: Register::Place,
+                            dot: *dot,
+                        })
+                    })
+                    .map(|(_, p)| p.parent)
+                    .filter(|p| went.contains(p))
+                    .collect();
+                let mut seen = self.seen_of(*id, n, &[Register::Place, Register::Content]);
+                seen.sort();
+                let under = if parents.len() == 1 { parents.first().copied() } else { None };
+                let over = self.seen_of(*id, n, &[Register::Gone]);
+                self.write(*id, n, Value::Gone(Gone { seen, under }), &over);
+                went.insert(self.replica.nodes.id(n));
+                self.touched.insert(record.parent);
+            }
+        }
+        for (_, id) in gone.iter().rev() {
+            if self.replica.records.inside(*id).next().is_none() {
+                self.replica.remove_record(*id);
+            }
+        }
+    }
+
+    /// A directory that was deleted, and lives only because something is in it, is an ordinary one from the moment that its
+    /// user, who sees it, moves it or changes what is in it.
+    fn adopt_kept_folders(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            if id == RecordId::ROOT || id == RecordId::PARKED || self.replica.records.get(id).is_none_or(|r| r.kind != Kind::Dir)
+            {
+                continue;
+            }
+            for n in self.members(id) {
+                let kept = self.replica.nodes.live(n) && !self.replica.nodes.lives_itself(n);
+                if kept && !self.seen_of(id, n, &[Register::Gone]).is_empty() {
+                    let mut over = self.seen_of(id, n, &[Register::Content]);
+                    over.extend(self.settled(id, n, Register::Content));
+                    self.write(id, n, Value::Content(Content::Dir), &over);
+                }
+            }
+        }
+    }
+}
+
+/// The content heads that have these bytes.
+fn heads_with(node: &Node, bytes: &Bytes) -> Heads {
+    let id = bytes.id();
+    let same = node.contents.iter().filter(|(_, c)| c.id() == id);
+    same.map(|(dot, _)| Head {
+        register: Register::Content,
+        dot: *dot,
+    })
+    .collect()
+}
+
+fn path_hash(path: &str) -> u64 {
+    let hash = blake3::hash(path.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(first)
+}

@@ -1,0 +1,787 @@
+//! The plan: the steps that bring the disk, as recorded, to the projection. Only what may differ is looked at. Each step says
+//! what it expects, so that the disk is never changed where it is not as recorded.
+
+use crate::entries::{Entry, Shown, View};
+use crate::id::ContentId;
+use crate::node::{Content, Head, Kind, Node};
+use crate::nodes::Ix;
+use crate::records::{Record, RecordId, Seen};
+use crate::replica::Replica;
+use crate::step::{Action, Expected, Outcome, RelPath, Wanted};
+use crate::view::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Steps, in the order in which they are to be taken.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Files and links that are taken away.
+    pub removals: usize,
+    /// Files and links whose bytes are replaced by others.
+    pub overwrites: usize,
+    /// Whether more is to be planned once this is done.
+    pub partial: bool,
+    shows: Vec<Show>,
+}
+
+/// One step of a plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// What to do.
+    pub action: Action,
+    record: RecordId,
+    /// Where the record is after the step.
+    to: (RecordId, Arc<str>),
+    show: Option<usize>,
+}
+
+/// What a record reflects once all steps for its entry are done.
+#[derive(Debug)]
+struct Show {
+    record: RecordId,
+    /// The members, as they were when this was planned, each with the heads that are not reflected.
+    members: Vec<(Ix, Arc<Node>, Vec<Head>)>,
+    steps_left: usize,
+    failed: bool,
+}
+
+/// An entry, with the record that becomes it.
+struct Item {
+    entry: Rc<Entry>,
+    depth: usize,
+    /// The record: one that is there, or a number reserved for one.
+    record: RecordId,
+    is_new: bool,
+    placed: bool,
+    shown: Option<Shown>,
+    show: Option<usize>,
+}
+
+impl Replica {
+    /// Plans what is to be done on the disk: for about `limit` nodes, if there are more. `at_hand` says whether some bytes
+    /// are on this device; it is asked only where a conflict leaves a choice.
+    pub fn plan(&mut self, at_hand: &dyn Fn(&ContentId) -> bool, limit: usize) -> Plan {
+        self.refresh();
+        if self.stale.is_empty() {
+            return Plan::default();
+        }
+        let window: Vec<Ix> = self.stale.iter().copied().take(limit).collect();
+        let partial = window.len() < self.stale.len();
+        let mut plan = self.plan_for(at_hand, window);
+        if partial && plan.steps.is_empty() {
+            let all = self.stale.iter().copied().collect();
+            plan = self.plan_for(at_hand, all);
+        } else {
+            plan.partial = partial;
+        }
+        plan
+    }
+
+    /// How many files and links the whole plan would take away, and how many it would overwrite.
+    #[must_use]
+    pub fn foreseen(&mut self) -> (usize, usize) {
+        self.refresh();
+        let nothing = |_: &ContentId| false;
+        let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
+        let (mut removals, mut overwrites) = (BTreeSet::new(), BTreeSet::new());
+        for ix in &self.stale {
+            let Some(id) = view.record(*ix) else { continue };
+            let Some(record) = self.records.get(id).filter(|r| r.kind != Kind::Dir) else {
+                continue;
+            };
+            if !record.members.iter().any(|(m, _)| self.nodes.live(*m)) {
+                removals.insert(id);
+            } else if let Some(entry) = view.entry(*ix)
+                && view.shown(&entry).content.id() != record.bytes.id()
+            {
+                overwrites.insert(id);
+            }
+        }
+        (removals.len(), overwrites.len())
+    }
+
+    /// Whether the disk may not show all of the replica.
+    #[must_use]
+    pub fn is_stale(&mut self) -> bool {
+        self.refresh();
+        !self.stale.is_empty()
+    }
+
+    fn plan_for(&mut self, at_hand: &dyn Fn(&ContentId) -> bool, window: Vec<Ix>) -> Plan {
+        let mut reserved = Vec::new();
+        for _ in 0..window.len() {
+            reserved.push(self.records.reserve());
+        }
+        let (plan, reflected, settled, unused) = {
+            let view = View::new(&self.nodes, &self.records, self.policy, at_hand);
+            let mut planner = Planner::new(&view, reserved);
+            planner.gather(window);
+            planner.assign();
+            planner.place_all();
+            planner.remove_rest();
+            planner.show_all();
+            planner.finish()
+        };
+        for id in unused {
+            self.records.release(id);
+        }
+        for show in &reflected {
+            self.reflect(show);
+        }
+        for ix in settled {
+            self.stale.remove(&ix);
+        }
+        // To be noted before anything is removed: a removal that is done and not noted would read as the user's.
+        for step in &plan.steps {
+            if matches!(step.action, Action::Remove { .. } | Action::RemoveDir { .. })
+                && let Some(record) = self.records.get_mut(step.record)
+            {
+                record.leaving = true;
+            }
+        }
+        plan
+    }
+
+    /// Notes what became of a step.
+    pub fn applied(&mut self, plan: &mut Plan, index: usize, outcome: &Outcome) {
+        let Some(step) = plan.steps.get(index).cloned() else { return };
+        let done = self.note_outcome(&step, outcome);
+        let Some(at) = step.show else { return };
+        let show = &mut plan.shows[at];
+        show.steps_left = show.steps_left.saturating_sub(1);
+        show.failed |= !done;
+        if show.steps_left == 0 && !show.failed {
+            let show = &plan.shows[at];
+            self.reflect(show);
+            for (ix, node, _) in &show.members {
+                if Arc::ptr_eq(node, self.nodes.node(*ix)) {
+                    self.stale.remove(ix);
+                }
+            }
+            plan.shows[at].members = Vec::new();
+        }
+    }
+
+    fn note_outcome(&mut self, step: &Step, outcome: &Outcome) -> bool {
+        let Outcome::Done(stat) = outcome else {
+            match &step.action {
+                Action::Make { .. } => self.records.release(step.record),
+                Action::Remove { .. } | Action::RemoveDir { .. } => {
+                    if let Some(record) = self.records.get_mut(step.record) {
+                        record.leaving = false;
+                    }
+                }
+                _ => {}
+            }
+            return false;
+        };
+        match &step.action {
+            Action::Make { wanted, .. } => {
+                let (parent, name) = step.to.clone();
+                let Some(stat) = stat.filter(|_| self.records.get(parent).is_some()) else {
+                    self.records.release(step.record);
+                    return false;
+                };
+                let record = Record {
+                    parent,
+                    name,
+                    kind: stat.kind,
+                    exec: stat.exec.unwrap_or(wanted.exec) && stat.kind == Kind::File,
+                    leaving: false,
+                    key: stat.key,
+                    print: stat.print,
+                    bytes: wanted.bytes.clone(),
+                    members: Default::default(),
+                };
+                let hash = self.nodes.name_hash(&record.name);
+                self.records.put(step.record, record, hash);
+            }
+            Action::Write { wanted, .. } => {
+                let (Some(record), Some(stat)) = (self.records.get_mut(step.record), stat) else {
+                    return false;
+                };
+                (record.key, record.print, record.bytes) = (stat.key, stat.print, wanted.bytes.clone());
+                record.exec = stat.exec.unwrap_or(wanted.exec) && record.kind == Kind::File;
+            }
+            Action::SetMode { exec, .. } => {
+                let Some(record) = self.records.get_mut(step.record) else {
+                    return false;
+                };
+                record.exec = *exec;
+                if let Some(stat) = stat {
+                    record.print = stat.print;
+                }
+            }
+            Action::Rename { .. } => {
+                if self.records.get(step.to.0).is_none() {
+                    return false;
+                }
+                self.rename_record(step.record, step.to.0, step.to.1.clone());
+                if let (Some(record), Some(stat)) = (self.records.get_mut(step.record), stat) {
+                    record.print = stat.print;
+                }
+            }
+            Action::Remove { .. } | Action::RemoveDir { .. } => self.remove_record(step.record),
+        }
+        true
+    }
+
+    /// A record takes over the members of its entry, but one that another record could not let go.
+    fn reflect(&mut self, show: &Show) {
+        let Some(record) = self.records.get(show.record) else { return };
+        let old: Vec<Ix> = record.members.iter().map(|(m, _)| *m).collect();
+        for ix in old {
+            if !show.members.iter().any(|(m, _, _)| *m == ix) {
+                self.unshow(show.record, ix);
+                self.stale.insert(ix);
+            }
+        }
+        for (ix, node, unseen) in &show.members {
+            if let Some(other) = self.nodes.record(*ix).map(RecordId).filter(|r| *r != show.record) {
+                if self.records.get(other).is_some_and(|r| r.leaving) {
+                    continue;
+                }
+                self.unshow(other, *ix);
+            }
+            let same = Arc::ptr_eq(node, self.nodes.node(*ix));
+            let seen = if same && unseen.is_empty() {
+                Seen::Everything
+            } else {
+                Seen::Just(node.heads().filter(|h| !unseen.contains(h)).collect())
+            };
+            if self.records.get(show.record).and_then(|r| r.seen(*ix)) != Some(&seen) {
+                self.show(show.record, *ix, seen);
+            }
+        }
+    }
+}
+
+/// Whether, at one look, a node is shown by its record just as it should be, or is dead and not shown.
+pub(crate) fn plainly_shown(view: &View, ix: Ix) -> bool {
+    let nodes = view.nodes;
+    let record = view.record(ix).and_then(|id| view.records.get(id));
+    if !nodes.live(ix) {
+        return record.is_none();
+    }
+    let node = nodes.node(ix);
+    let Some(record) = record else { return false };
+    let alone = |parent: Ix| nodes.named(parent, nodes.name(ix)).filter(|n| nodes.live(*n)).count() == 1;
+    let parent = nodes.parent(ix);
+    let in_place = match view.records.get(record.parent) {
+        Some(above) => above.members.len() == 1 && above.shows(parent),
+        None => false,
+    };
+    nodes.adrift(ix).is_none()
+        && node.gones.is_empty()
+        && node.places.len() == 1
+        && node.contents.len() == 1
+        && record.members.len() == 1
+        && record.seen(ix) == Some(&Seen::Everything)
+        && record.name == *nodes.name(ix)
+        && in_place
+        && alone(parent)
+        && node.contents[0].1.id() == record.bytes.id()
+        && (record.kind != Kind::File || !nodes.names().keeps_exec() || node.executable() == record.exec)
+}
+
+struct Planner<'v, 'a> {
+    view: &'v View<'a>,
+    items: Vec<Item>,
+    /// The item of an entry, by its first member.
+    item_of: HashMap<Ix, usize>,
+    /// Records of the nodes looked at.
+    records: BTreeSet<RecordId>,
+    doomed: BTreeSet<RecordId>,
+    reserved: Vec<RecordId>,
+    unused: Vec<RecordId>,
+    settled: Vec<Ix>,
+    steps: Vec<Step>,
+    shows: Vec<Show>,
+    removals: usize,
+    overwrites: usize,
+    // The disk as it will be after the steps so far.
+    at: HashMap<RecordId, (RecordId, Arc<str>)>,
+    added: HashMap<(RecordId, u32), Vec<RecordId>>,
+    added_inside: HashMap<RecordId, usize>,
+    left: HashSet<RecordId>,
+}
+
+impl<'v, 'a> Planner<'v, 'a> {
+    fn new(view: &'v View<'a>, reserved: Vec<RecordId>) -> Planner<'v, 'a> {
+        Planner {
+            view,
+            items: Vec::new(),
+            item_of: HashMap::new(),
+            records: BTreeSet::new(),
+            doomed: BTreeSet::new(),
+            reserved,
+            unused: Vec::new(),
+            settled: Vec::new(),
+            steps: Vec::new(),
+            shows: Vec::new(),
+            removals: 0,
+            overwrites: 0,
+            at: HashMap::new(),
+            added: HashMap::new(),
+            added_inside: HashMap::new(),
+            left: HashSet::new(),
+        }
+    }
+
+    /// Finds the entries and records that the nodes are in, with all that must be looked at together.
+    fn gather(&mut self, window: Vec<Ix>) {
+        let nodes = self.view.nodes;
+        let mut todo = window;
+        let mut met: HashSet<Ix> = HashSet::new();
+        while let Some(ix) = todo.pop() {
+            if ix == Ix::ROOT || !met.insert(ix) {
+                continue;
+            }
+            let record = self.view.record(ix);
+            if let Some(id) = record.filter(|id| self.records.insert(*id)) {
+                let members = self.view.records.get(id).map(|r| r.members.as_slice()).unwrap_or_default();
+                todo.extend(members.iter().map(|(m, _)| *m));
+            }
+            let Some(entry) = self.view.entry(ix) else {
+                if record.is_none() {
+                    self.settled.push(ix);
+                }
+                continue;
+            };
+            todo.extend(entry.members.iter().copied());
+            if self.item_of.contains_key(&entry.members[0]) {
+                continue;
+            }
+            if entry.kind == Kind::Dir && self.membership_changed(&entry) {
+                let shown = entry
+                    .members
+                    .iter()
+                    .filter_map(|m| self.view.record(*m))
+                    .filter_map(|r| self.view.records.get(r));
+                let mut dirs: BTreeSet<Ix> = shown.flat_map(|r| r.members.iter().map(|(m, _)| *m)).collect();
+                dirs.extend(entry.members.iter().copied());
+                todo.extend(dirs.into_iter().flat_map(|d| nodes.inside(d)));
+            }
+            let mut depth = 0;
+            let mut up = ix;
+            while up != Ix::ROOT {
+                depth += 1;
+                up = nodes.parent(up);
+            }
+            self.item_of.insert(entry.members[0], self.items.len());
+            let shown = (entry.kind != Kind::Dir).then(|| self.view.shown(&entry));
+            self.items.push(Item {
+                entry,
+                depth,
+                record: RecordId::NONE,
+                is_new: false,
+                placed: false,
+                shown,
+                show: None,
+            });
+        }
+        // Parents first; the order within a depth is that of names, so that it is the same in every run.
+        self.items
+            .sort_by(|a, b| (a.depth, a.entry.parent, &a.entry.name).cmp(&(b.depth, b.entry.parent, &b.entry.name)));
+        self.item_of = self
+            .items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| (item.entry.members[0], i))
+            .collect();
+    }
+
+    fn membership_changed(&self, entry: &Entry) -> bool {
+        let records: BTreeSet<RecordId> = entry.members.iter().filter_map(|m| self.view.record(*m)).collect();
+        let same =
+            |r: &Record| r.members.len() == entry.members.len() && r.members.iter().all(|(m, _)| entry.members.contains(m));
+        !records.is_empty() && !(records.len() == 1 && records.iter().filter_map(|id| self.view.records.get(*id)).all(same))
+    }
+
+    /// Which record becomes which entry: one that is in place already before one that is not. The others go.
+    fn assign(&mut self) {
+        let mut taken: HashSet<RecordId> = HashSet::new();
+        for in_place_only in [true, false] {
+            for i in 0..self.items.len() {
+                if self.items[i].record != RecordId::NONE {
+                    continue;
+                }
+                let parent = self.record_of_parent(i);
+                let name = self.items[i].entry.name.clone();
+                let fits = |r: &Record| !in_place_only || (Some(r.parent) == parent && r.name == name);
+                let members = self.items[i].entry.members.clone();
+                let mut candidates = members.iter().filter_map(|m| self.view.record(*m));
+                let found = candidates.find(|id| !taken.contains(id) && self.view.records.get(*id).is_some_and(fits));
+                if let Some(id) = found {
+                    taken.insert(id);
+                    self.items[i].record = id;
+                }
+            }
+        }
+        for item in &mut self.items {
+            if item.record == RecordId::NONE
+                && let Some(id) = self.reserved.pop()
+            {
+                item.record = id;
+                item.is_new = true;
+            }
+        }
+        self.unused = std::mem::take(&mut self.reserved);
+        self.doomed = self.records.iter().copied().filter(|id| !taken.contains(id)).collect();
+    }
+
+    /// The record that the directory of an entry has or will have.
+    fn record_of_parent(&self, i: usize) -> Option<RecordId> {
+        let parent = self.items[i].entry.parent;
+        if parent == Ix::ROOT {
+            return Some(RecordId::ROOT);
+        }
+        match self.item_of.get(&parent) {
+            Some(p) => Some(self.items[*p].record).filter(|r| *r != RecordId::NONE),
+            None => {
+                let entry = self.view.entry(parent)?;
+                entry.members.iter().find_map(|m| self.view.record(*m))
+            }
+        }
+    }
+
+    /// Whether the directory of an entry is in its place by now.
+    fn parent_placed(&self, i: usize) -> bool {
+        let parent = self.items[i].entry.parent;
+        parent == Ix::ROOT || self.item_of.get(&parent).is_none_or(|p| self.items[*p].placed)
+    }
+
+    // ---- the disk as it will be
+
+    fn place_of(&self, id: RecordId) -> (RecordId, Arc<str>) {
+        if let Some(at) = self.at.get(&id) {
+            return at.clone();
+        }
+        self.view
+            .records
+            .get(id)
+            .map_or((RecordId::NONE, "".into()), |r| (r.parent, r.name.clone()))
+    }
+
+    fn path(&self, id: RecordId) -> String {
+        let mut names = Vec::new();
+        let mut at = id;
+        while at != RecordId::ROOT && at != RecordId::NONE {
+            let (parent, name) = self.place_of(at);
+            names.push(name);
+            at = parent;
+        }
+        names.reverse();
+        names.join("/")
+    }
+
+    fn path_in(&self, parent: RecordId, name: &str) -> RelPath {
+        let dir = self.path(parent);
+        if dir.is_empty() {
+            name.into()
+        } else {
+            format!("{dir}/{name}").into()
+        }
+    }
+
+    fn occupant(&self, parent: RecordId, name: &str) -> Option<RecordId> {
+        let hash = self.view.nodes.name_hash(name);
+        let same = |id: &RecordId| self.view.nodes.same_name(&self.place_of(*id).1, name);
+        let added = self.added.get(&(parent, hash)).into_iter().flatten().copied().find(same);
+        added.or_else(|| {
+            self.view
+                .records
+                .hashed(parent, hash)
+                .filter(|id| !self.left.contains(id))
+                .find(same)
+        })
+    }
+
+    fn leave(&mut self, id: RecordId) {
+        if let Some((parent, name)) = self.at.remove(&id) {
+            let key = (parent, self.view.nodes.name_hash(&name));
+            if let Some(list) = self.added.get_mut(&key) {
+                list.retain(|r| *r != id);
+            }
+            if let Some(count) = self.added_inside.get_mut(&parent) {
+                *count -= 1;
+            }
+        }
+        self.left.insert(id);
+    }
+
+    fn arrive(&mut self, id: RecordId, parent: RecordId, name: Arc<str>) {
+        let hash = self.view.nodes.name_hash(&name);
+        self.added.entry((parent, hash)).or_default().push(id);
+        *self.added_inside.entry(parent).or_default() += 1;
+        self.at.insert(id, (parent, name));
+    }
+
+    fn is_empty(&self, id: RecordId) -> bool {
+        self.added_inside.get(&id).copied().unwrap_or(0) == 0
+            && self.view.records.inside(id).all(|child| self.left.contains(&child))
+    }
+
+    fn expected(&self, id: RecordId) -> Option<Expected> {
+        let record = self.view.records.get(id)?;
+        Some(Expected {
+            kind: record.kind,
+            key: record.key,
+            print: record.print,
+            bytes: record.bytes.clone(),
+        })
+    }
+
+    fn push(&mut self, action: Action, record: RecordId, to: (RecordId, Arc<str>), item: Option<usize>) {
+        let show = item.map(|i| self.show_of(i));
+        if let Some(at) = show {
+            self.shows[at].steps_left += 1;
+        }
+        self.steps.push(Step {
+            action,
+            record,
+            to,
+            show,
+        });
+    }
+
+    fn show_of(&mut self, i: usize) -> usize {
+        if let Some(at) = self.items[i].show {
+            return at;
+        }
+        let show = self.reflection(i);
+        self.shows.push(show);
+        self.items[i].show = Some(self.shows.len() - 1);
+        self.shows.len() - 1
+    }
+
+    fn reflection(&self, i: usize) -> Show {
+        let item = &self.items[i];
+        let data = item.shown.as_ref().map_or(ContentId::default(), |s| s.content.id());
+        let member = |m: &Ix| (*m, self.view.nodes.node(*m).clone(), self.view.unseen(*m, data).to_vec());
+        Show {
+            record: item.record,
+            members: item.entry.members.iter().map(member).collect(),
+            steps_left: 0,
+            failed: false,
+        }
+    }
+
+    // ---- steps
+
+    /// Puts every entry where it belongs. Whatever can be done is done; when nothing can, what goes anyway is taken away,
+    /// and then what is in the way is parked.
+    fn place_all(&mut self) {
+        let mut pending: Vec<usize> = (0..self.items.len()).collect();
+        let mut removed = false;
+        while !pending.is_empty() {
+            let before = pending.len();
+            pending.retain(|i| !self.place(*i));
+            if pending.len() < before {
+                continue;
+            }
+            let blocked = pending.iter().any(|i| self.parent_placed(*i));
+            if blocked && !removed {
+                removed = true;
+                self.remove_rest();
+            } else if !blocked || !self.park_one(&pending) {
+                break;
+            }
+        }
+        for i in pending {
+            if self.items[i].is_new {
+                let id = self.items[i].record;
+                self.unused.push(id);
+            }
+        }
+    }
+
+    /// Whether an entry is where it belongs, after a step if need be.
+    fn place(&mut self, i: usize) -> bool {
+        if !self.parent_placed(i) || self.items[i].record == RecordId::NONE {
+            return false;
+        }
+        let Some(parent) = self.record_of_parent(i) else {
+            return false;
+        };
+        let (id, name) = (self.items[i].record, self.items[i].entry.name.clone());
+        if !self.items[i].is_new && self.place_of(id) == (parent, name.clone()) {
+            self.items[i].placed = true;
+            return true;
+        }
+        let occupant = self.occupant(parent, &name);
+        if self.items[i].is_new {
+            if occupant.is_some() {
+                return false;
+            }
+            let path = self.path_in(parent, &name);
+            let wanted = self.wanted(i);
+            self.push(Action::Make { path, wanted }, id, (parent, name.clone()), Some(i));
+        } else {
+            if occupant.is_some_and(|o| o != id) || self.is_inside(parent, id) {
+                return false;
+            }
+            self.rename(id, parent, name.clone(), i);
+        }
+        self.leave(id);
+        self.arrive(id, parent, name);
+        self.items[i].placed = true;
+        true
+    }
+
+    fn is_inside(&self, id: RecordId, dir: RecordId) -> bool {
+        let mut at = id;
+        while at != RecordId::ROOT && at != RecordId::NONE {
+            if at == dir {
+                return true;
+            }
+            at = self.place_of(at).0;
+        }
+        false
+    }
+
+    fn rename(&mut self, id: RecordId, parent: RecordId, name: Arc<str>, i: usize) {
+        let from: RelPath = self.path(id).into();
+        let to = self.path_in(parent, &name);
+        if let Some(expected) = self.expected(id) {
+            self.push(Action::Rename { from, to, expected }, id, (parent, name), Some(i));
+        }
+    }
+
+    /// Puts one record out of the way that stands where a pending entry belongs, or is in what stands there.
+    fn park_one(&mut self, pending: &[usize]) -> bool {
+        let mut in_the_way: BTreeMap<(usize, String), usize> = BTreeMap::new();
+        let movable: Vec<usize> = pending.iter().copied().filter(|i| !self.items[*i].is_new).collect();
+        for i in pending.iter().copied().filter(|i| self.parent_placed(*i)) {
+            let Some(parent) = self.record_of_parent(i) else { continue };
+            let Some(occupant) = self.occupant(parent, &self.items[i].entry.name) else {
+                continue;
+            };
+            for j in &movable {
+                let id = self.items[*j].record;
+                let stands = if id == self.items[i].record {
+                    id != occupant && self.is_inside(id, occupant)
+                } else {
+                    self.is_inside(id, occupant)
+                };
+                if stands && self.place_of(id).0 != RecordId::PARKED {
+                    let path = self.path(id);
+                    in_the_way.insert((path.matches('/').count(), path), *j);
+                }
+            }
+        }
+        let Some(j) = in_the_way.into_values().next() else {
+            return false;
+        };
+        let id = self.items[j].record;
+        let name: Arc<str> = format!("{}", id.0).into();
+        self.rename(id, RecordId::PARKED, name.clone(), j);
+        self.leave(id);
+        self.arrive(id, RecordId::PARKED, name);
+        true
+    }
+
+    /// Takes away the files and links that go, then the directories, the deepest first, once they are empty.
+    fn remove_rest(&mut self) {
+        let doomed: Vec<RecordId> = self.doomed.iter().copied().filter(|id| !self.left.contains(id)).collect();
+        let (dirs, files): (Vec<_>, Vec<_>) = doomed
+            .into_iter()
+            .partition(|id| self.view.records.get(*id).is_some_and(|r| r.kind == Kind::Dir));
+        for id in files {
+            if let Some(expected) = self.expected(id) {
+                let path = self.path(id).into();
+                self.push(Action::Remove { path, expected }, id, (RecordId::NONE, "".into()), None);
+                self.removals += 1;
+                self.leave(id);
+            }
+        }
+        let mut dirs: Vec<(usize, RecordId)> = dirs.into_iter().map(|id| (self.path(id).matches('/').count(), id)).collect();
+        dirs.sort();
+        for (_, id) in dirs.into_iter().rev() {
+            if self.is_empty(id)
+                && let Some(expected) = self.expected(id)
+            {
+                let path = self.path(id).into();
+                self.push(Action::RemoveDir { path, expected }, id, (RecordId::NONE, "".into()), None);
+                self.leave(id);
+            }
+        }
+    }
+
+    fn wanted(&self, i: usize) -> Wanted {
+        let exec = self.items[i].shown.as_ref().is_some_and(|s| s.exec);
+        match self.items[i].shown.as_ref().map(|s| &s.content) {
+            Some(Content::File { id, size, mtime_ns, .. }) => Wanted {
+                bytes: Bytes::File(*id),
+                size: *size,
+                mtime_ns: *mtime_ns,
+                exec,
+            },
+            Some(Content::Link { target }) => Wanted {
+                bytes: Bytes::Link(target.clone()),
+                size: 0,
+                mtime_ns: 0,
+                exec: false,
+            },
+            _ => Wanted {
+                bytes: Bytes::Dir,
+                size: 0,
+                mtime_ns: 0,
+                exec: false,
+            },
+        }
+    }
+
+    /// Writes the bytes and modes of what is in its place.
+    fn show_all(&mut self) {
+        for i in 0..self.items.len() {
+            let item = &self.items[i];
+            if !item.placed || item.is_new || item.entry.kind == Kind::Dir {
+                continue;
+            }
+            let Some(record) = self.view.records.get(item.record) else {
+                continue;
+            };
+            let wanted = self.wanted(i);
+            let (id, place) = (item.record, self.place_of(item.record));
+            let Some(expected) = self.expected(id) else { continue };
+            let path: RelPath = self.path(id).into();
+            if record.bytes.id() != wanted.id() {
+                self.overwrites += 1;
+                self.push(Action::Write { path, expected, wanted }, id, place, Some(i));
+            } else if record.kind == Kind::File && record.exec != wanted.exec && self.view.nodes.names().keeps_exec() {
+                let exec = wanted.exec;
+                self.push(Action::SetMode { path, expected, exec }, id, place, Some(i));
+            }
+        }
+    }
+
+    fn finish(mut self) -> (Plan, Vec<Show>, Vec<Ix>, Vec<RecordId>) {
+        let mut reflected = Vec::new();
+        for i in 0..self.items.len() {
+            if self.items[i].placed && self.items[i].show.is_none() {
+                let show = self.reflection(i);
+                // One that another record holds, and cannot let go yet, is looked at again.
+                let held = |m: &Ix| {
+                    self.view
+                        .record(*m)
+                        .is_some_and(|r| r != show.record && self.doomed.contains(&r))
+                };
+                self.settled
+                    .extend(self.items[i].entry.members.iter().copied().filter(|m| !held(m)));
+                reflected.push(show);
+            }
+        }
+        let plan = Plan {
+            steps: self.steps,
+            removals: self.removals,
+            overwrites: self.overwrites,
+            partial: false,
+            shows: self.shows,
+        };
+        (plan, reflected, self.settled, self.unused)
+    }
+}

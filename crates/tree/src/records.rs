@@ -1,0 +1,246 @@
+//! Records: what this replica last put on, or found on, its disk, one for each path; and what of the tree that reflects.
+
+use crate::node::{Head, Kind};
+use crate::nodes::Ix;
+use crate::view::{Bytes, FileKey, Fingerprint};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A record's number; kept in the index, and given to another record once it is free.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct RecordId(pub u32);
+
+impl RecordId {
+    /// The root directory's.
+    pub const ROOT: RecordId = RecordId(0);
+    /// That of the directory in which things are put out of the way.
+    pub const PARKED: RecordId = RecordId(1);
+    pub(crate) const NONE: RecordId = RecordId(u32::MAX);
+}
+
+/// The path of the directory in which things are put out of the way.
+pub const PARKED_PATH: &str = ".bifold/tmp";
+
+/// Which heads of a member the disk reflects.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// All that the node has now. Whoever gives the node another state turns this into [`Seen::Just`] first.
+    Everything,
+    /// These, in order; some may have been replaced since.
+    Just(Box<[Head]>),
+}
+
+/// What the disk shows at one path.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Record {
+    pub(crate) parent: RecordId,
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    pub(crate) exec: bool,
+    /// The engine was about to remove it.
+    pub(crate) leaving: bool,
+    pub(crate) key: FileKey,
+    pub(crate) print: Fingerprint,
+    pub(crate) bytes: Bytes,
+    /// The nodes that it shows.
+    pub(crate) members: SmallVec<[(Ix, Seen); 1]>,
+}
+
+impl Record {
+    pub(crate) fn seen(&self, ix: Ix) -> Option<&Seen> {
+        self.members.iter().find(|(m, _)| *m == ix).map(|(_, seen)| seen)
+    }
+
+    pub(crate) fn set_seen(&mut self, ix: Ix, seen: Seen) {
+        match self.members.iter_mut().find(|(m, _)| *m == ix) {
+            Some((_, old)) => *old = seen,
+            None => self.members.push((ix, seen)),
+        }
+    }
+
+    pub(crate) fn shows(&self, ix: Ix) -> bool {
+        self.members.iter().any(|(m, _)| *m == ix)
+    }
+}
+
+/// All records of a replica.
+pub(crate) struct Records {
+    slots: Vec<Option<Record>>,
+    free: Vec<RecordId>,
+    /// (parent, hash of the folded name, record)
+    children: BTreeSet<(RecordId, u32, RecordId)>,
+    changed: BTreeSet<RecordId>,
+    /// How many there are, of files and links.
+    files: usize,
+    dirs: usize,
+}
+
+impl Records {
+    pub(crate) fn new() -> Records {
+        let dir = |parent, name: &str, members| {
+            Some(Record {
+                parent,
+                name: name.into(),
+                kind: Kind::Dir,
+                exec: false,
+                leaving: false,
+                key: FileKey::default(),
+                print: Fingerprint::default(),
+                bytes: Bytes::Dir,
+                members,
+            })
+        };
+        let root = dir(RecordId::NONE, "", SmallVec::from_iter([(Ix::ROOT, Seen::Everything)]));
+        let parked = dir(RecordId::NONE, PARKED_PATH, SmallVec::new());
+        Records {
+            slots: vec![root, parked],
+            free: Vec::new(),
+            children: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            files: 0,
+            dirs: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, id: RecordId) -> Option<&Record> {
+        self.slots.get(id.0 as usize)?.as_ref()
+    }
+
+    /// For changing anything but parent and name. Notes that it changed.
+    pub(crate) fn get_mut(&mut self, id: RecordId) -> Option<&mut Record> {
+        self.changed.insert(id);
+        self.slots.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// All records but the two that always are.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RecordId, &Record)> {
+        (0u32..)
+            .zip(&self.slots)
+            .skip(2)
+            .filter_map(|(i, r)| Some((RecordId(i), r.as_ref()?)))
+    }
+
+    /// Files and links, directories.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.files, self.dirs)
+    }
+
+    /// A number for a record to come.
+    pub(crate) fn reserve(&mut self) -> RecordId {
+        if let Some(id) = self.free.pop() {
+            return id;
+        }
+        self.slots.push(None);
+        RecordId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX - 1))
+    }
+
+    /// Gives back a number that no record came for.
+    pub(crate) fn release(&mut self, id: RecordId) {
+        if self.get(id).is_none() {
+            self.free.push(id);
+        }
+    }
+
+    pub(crate) fn put(&mut self, id: RecordId, record: Record, hash: u32) {
+        while self.slots.len() <= id.0 as usize {
+            self.slots.push(None);
+        }
+        *if record.kind == Kind::Dir {
+            &mut self.dirs
+        } else {
+            &mut self.files
+        } += 1;
+        self.children.insert((record.parent, hash, id));
+        self.slots[id.0 as usize] = Some(record);
+        self.changed.insert(id);
+    }
+
+    /// Lists the numbers that are free, after records were put back from the index.
+    pub(crate) fn find_free(&mut self) {
+        self.free = (0u32..)
+            .zip(&self.slots)
+            .filter(|(_, r)| r.is_none())
+            .map(|(i, _)| RecordId(i))
+            .collect();
+        self.changed.clear();
+    }
+
+    pub(crate) fn remove(&mut self, id: RecordId, hash: u32) -> Option<Record> {
+        let record = self.slots.get_mut(id.0 as usize)?.take()?;
+        *if record.kind == Kind::Dir {
+            &mut self.dirs
+        } else {
+            &mut self.files
+        } -= 1;
+        self.children.remove(&(record.parent, hash, id));
+        self.changed.insert(id);
+        self.free.push(id);
+        Some(record)
+    }
+
+    pub(crate) fn rename(&mut self, id: RecordId, old_hash: u32, parent: RecordId, name: Arc<str>, hash: u32) {
+        if let Some(record) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) {
+            self.children.remove(&(record.parent, old_hash, id));
+            self.children.insert((parent, hash, id));
+            (record.parent, record.name) = (parent, name);
+            self.changed.insert(id);
+        }
+    }
+
+    /// All records in a directory.
+    pub(crate) fn inside(&self, parent: RecordId) -> impl Iterator<Item = RecordId> + '_ {
+        self.children
+            .range((parent, 0, RecordId(0))..=(parent, u32::MAX, RecordId::NONE))
+            .map(|(_, _, id)| *id)
+    }
+
+    /// Those in a directory whose name has this hash.
+    pub(crate) fn hashed(&self, parent: RecordId, hash: u32) -> impl Iterator<Item = RecordId> + '_ {
+        self.children
+            .range((parent, hash, RecordId(0))..=(parent, hash, RecordId::NONE))
+            .map(|(_, _, id)| *id)
+    }
+
+    /// The path of a record.
+    pub(crate) fn path(&self, id: RecordId) -> String {
+        let mut names = Vec::new();
+        let mut at = id;
+        while let Some(record) = self.get(at) {
+            if record.name.is_empty() {
+                break;
+            }
+            names.push(record.name.clone());
+            at = record.parent;
+        }
+        names.reverse();
+        names.join("/")
+    }
+
+    /// How far below the root.
+    pub(crate) fn depth(&self, id: RecordId) -> usize {
+        let (mut depth, mut at) = (0, id);
+        while let Some(record) = self.get(at).filter(|r| !r.name.is_empty()) {
+            depth += 1;
+            at = record.parent;
+        }
+        depth
+    }
+
+    /// A record and all that is recorded in it, parents first.
+    pub(crate) fn below(&self, id: RecordId) -> Vec<RecordId> {
+        let mut all = vec![id];
+        let mut next = 0;
+        while next < all.len() {
+            let at = all[next];
+            next += 1;
+            all.extend(self.inside(at));
+        }
+        all
+    }
+
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<RecordId> {
+        std::mem::take(&mut self.changed)
+    }
+}

@@ -1,0 +1,618 @@
+//! A replica: the nodes of a folder, and the records of one disk that shows them.
+
+use crate::conflict::Conflict;
+use crate::entries::{Policy, View};
+use crate::id::{ContentId, Dot, NodeId, ReplicaId};
+use crate::node::Kind;
+use crate::node::{Head, Malformed, Node};
+use crate::nodes::{Ix, Nodes};
+use crate::observe::{Observed, Observing};
+use crate::records::PARKED_PATH;
+use crate::records::{Record, RecordId, Records, Seen};
+use crate::survey::Survey;
+use crate::vector::Vector;
+use crate::view::{Bytes, FileKey, Fingerprint, Names};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How far ahead of this replica's clock a received time may be, in milliseconds: a clock that is wrong by years must not
+/// take the folder's clock along for ever.
+pub const MAX_AHEAD_MS: u64 = 400 * 24 * 3600 * 1000;
+
+/// A replica of a folder. Its clock is hybrid: each scan's time is the wall clock's in milliseconds, but always more than
+/// every time that was seen before.
+pub struct Replica {
+    pub(crate) id: ReplicaId,
+    pub(crate) nodes: Nodes,
+    pub(crate) records: Records,
+    pub(crate) policy: Policy,
+    pub(crate) clock: u64,
+    pub(crate) have: Vector,
+    pub(crate) acks: BTreeMap<ReplicaId, Vector>,
+    /// Live nodes that their record may not show as it should, and dead ones that have a record.
+    pub(crate) stale: BTreeSet<Ix>,
+    /// Nodes that may be part of a conflict.
+    pub(crate) suspects: BTreeSet<Ix>,
+    sequence: u64,
+    /// Changes of nodes since this run began: (sequence, node). Older ones are found by looking at all.
+    log: Vec<(u64, Ix)>,
+    log_from: u64,
+    changed: BTreeSet<Ix>,
+    dropped: Vec<NodeId>,
+}
+
+/// What a record is, for the index.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StoredRecord {
+    /// Its number.
+    pub id: RecordId,
+    /// That of the directory that it is in.
+    pub parent: RecordId,
+    /// Its name on the disk, in the tree's words.
+    pub name: Arc<str>,
+    /// What is there.
+    pub kind: Kind,
+    /// The executable bit.
+    pub exec: bool,
+    /// The engine was about to remove it.
+    pub leaving: bool,
+    /// Which object is there.
+    pub key: FileKey,
+    /// What tells a change of its bytes.
+    pub print: Fingerprint,
+    /// A file's bytes.
+    pub content: Option<ContentId>,
+    /// A link's target.
+    pub target: Option<Arc<str>>,
+    /// The nodes that it shows, each with the heads that it reflects; `None` for all that the node has.
+    pub members: Vec<(NodeId, Option<Vec<Head>>)>,
+}
+
+/// What a replica is besides its nodes and records, for the index.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ReplicaState {
+    /// The last time given or seen.
+    pub clock: u64,
+    /// The local sequence of the last change of a node.
+    pub sequence: u64,
+    /// Up to where all writes are merged here.
+    pub have: Vector,
+    /// For each replica of the folder, what it had merged when its disk showed all that it had.
+    pub acks: BTreeMap<ReplicaId, Vector>,
+}
+
+/// What is to be written to the index, in one transaction.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Changes {
+    /// Nodes that are new or have another state, each with its sequence.
+    pub nodes: Vec<(Arc<Node>, u64)>,
+    /// Nodes that were forgotten.
+    pub dropped: Vec<NodeId>,
+    /// Records that are new or have another state.
+    pub records: Vec<StoredRecord>,
+    /// Records that are no more.
+    pub removed: Vec<RecordId>,
+    /// The rest.
+    pub state: ReplicaState,
+}
+
+impl Replica {
+    /// A replica that knows nothing yet.
+    #[must_use]
+    pub fn new(id: ReplicaId, names: Arc<dyn Names>, policy: Policy) -> Replica {
+        Replica {
+            id,
+            nodes: Nodes::new(names),
+            records: Records::new(),
+            policy,
+            clock: 0,
+            have: Vector::default(),
+            acks: BTreeMap::from([(id, Vector::default())]),
+            stale: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            sequence: 0,
+            log: Vec::new(),
+            log_from: 0,
+            changed: BTreeSet::new(),
+            dropped: Vec::new(),
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// What happens to content conflicts.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Sets what happens to content conflicts. Not kept in the index.
+    pub fn set_policy(&mut self, policy: Policy) {
+        if self.policy != policy {
+            self.policy = policy;
+            self.find_stale();
+        }
+    }
+
+    /// The local sequence of the last change of a node.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// How many nodes there are, dead ones too.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.nodes.count()
+    }
+
+    /// How many files and links, and how many directories, the disk shows as recorded.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.records.counts()
+    }
+
+    /// A node, by its name.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.find(id).filter(|ix| *ix != Ix::ROOT).map(|ix| self.nodes.node(ix))
+    }
+
+    /// Whether it has no record: a disk that was never looked at, or an empty one.
+    #[must_use]
+    pub fn shows_nothing(&self) -> bool {
+        self.records.counts() == (0, 0)
+    }
+
+    // ---- scanning
+
+    /// Turns what a scan found into operations, all under one dot. `wall_ms` is the wall clock, in milliseconds since 1970.
+    pub fn observe(&mut self, survey: Survey, wall_ms: u64) -> Observed {
+        if survey.is_empty() {
+            return Observed::default();
+        }
+        Observing::new(self, survey, wall_ms).run()
+    }
+
+    /// A new dot.
+    pub(crate) fn tick(&mut self, wall_ms: u64) -> Dot {
+        self.clock = (self.clock + 1).max(wall_ms);
+        self.have.note(self.id, self.clock);
+        Dot {
+            time: self.clock,
+            replica: self.id,
+        }
+    }
+
+    /// Whether all replicas have seen a write: one by another has at least been seen by two, and one's own if all said so.
+    pub(crate) fn agreed(&self, dot: Dot) -> bool {
+        dot.replica != self.id || self.acks.iter().all(|(r, ack)| *r == self.id || ack.covers(dot))
+    }
+
+    // ---- merging
+
+    /// Merges what another replica has of a node. Says whether anything changed here.
+    ///
+    /// # Errors
+    /// A node that no well-behaved replica can have made; nothing was merged.
+    pub fn receive(&mut self, node: &Arc<Node>, wall_ms: u64) -> Result<bool, Malformed> {
+        node.check()?;
+        let latest = node.context.iter().map(|(_, time)| *time).max().unwrap_or(0);
+        if latest > self.clock.max(wall_ms).saturating_add(MAX_AHEAD_MS) {
+            return Err(Malformed::Future);
+        }
+        if node.known(self.id) > self.have.time(self.id) {
+            return Err(Malformed::Forged);
+        }
+        let known = self.nodes.find(node.id);
+        if known.is_none() && self.within_frontier(node) {
+            return Ok(false); // every replica has seen it dead: it was dropped here
+        }
+        self.clock = self.clock.max(latest);
+        match known {
+            None => {
+                self.sequence += 1;
+                let ix = self.nodes.add(node.clone(), self.sequence);
+                self.note_change(ix);
+            }
+            Some(ix) => {
+                let mine = self.nodes.node(ix);
+                if Arc::ptr_eq(mine, node) || mine.as_ref() == node.as_ref() {
+                    return Ok(false);
+                }
+                let mut merged = mine.as_ref().clone();
+                if !merged.merge(node) {
+                    return Ok(false);
+                }
+                // Equal states are kept once, if both are in this program.
+                let merged = if merged == **node { node.clone() } else { Arc::new(merged) };
+                self.replace(ix, merged);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Notes that a peer has sent all that it has: what it has merged, and what it knows of what others show.
+    pub fn received_all(&mut self, have: &Vector, acks: &BTreeMap<ReplicaId, Vector>) -> bool {
+        let before = (self.have.clone(), self.acks.clone());
+        let own = self.have.time(self.id);
+        self.have.join(have);
+        self.have.0.insert(self.id, own);
+        if own == 0 {
+            self.have.0.remove(&self.id);
+        }
+        for (replica, ack) in acks.iter().filter(|(r, _)| **r != self.id) {
+            self.acks.entry(*replica).or_default().join(ack);
+        }
+        before != (self.have.clone(), self.acks.clone())
+    }
+
+    /// Notes that the disk shows all that the replica has. Says whether that is news.
+    pub fn shows_all(&mut self) -> bool {
+        let news = self.acks.get(&self.id) != Some(&self.have);
+        self.acks.insert(self.id, self.have.clone());
+        news
+    }
+
+    /// Up to where all writes are merged here.
+    #[must_use]
+    pub fn have(&self) -> &Vector {
+        &self.have
+    }
+
+    /// For each replica of the folder, what it had merged when its disk showed all that it had.
+    #[must_use]
+    pub fn acks(&self) -> &BTreeMap<ReplicaId, Vector> {
+        &self.acks
+    }
+
+    /// Makes another replica a member of the folder, so that nothing is forgotten which it has not seen.
+    pub fn add_member(&mut self, replica: ReplicaId) {
+        self.acks.entry(replica).or_default();
+    }
+
+    /// Takes a replica out of the folder: it is waited for no more.
+    pub fn remove_member(&mut self, replica: ReplicaId) {
+        if replica != self.id {
+            self.acks.remove(&replica);
+        }
+    }
+
+    /// The nodes that changed after a sequence, in the order in which they did: parents before what is in them, where both
+    /// are new.
+    #[must_use]
+    pub fn changed_since(&self, sequence: u64) -> Vec<Arc<Node>> {
+        let mut some: Vec<(u64, Ix)> = if sequence >= self.log_from {
+            let at = self.log.partition_point(|(s, _)| *s <= sequence);
+            self.log[at..]
+                .iter()
+                .copied()
+                .filter(|(s, ix)| self.nodes.sequence(*ix) == *s)
+                .collect()
+        } else {
+            self.nodes
+                .all()
+                .map(|ix| (self.nodes.sequence(ix), ix))
+                .filter(|(s, _)| *s > sequence)
+                .collect()
+        };
+        some.sort_unstable();
+        some.into_iter().map(|(_, ix)| self.nodes.node(ix).clone()).collect()
+    }
+
+    /// Forgets the list of changes up to a sequence that no link asks for any more.
+    pub fn forget_log(&mut self, upto: u64) {
+        let at = self.log.partition_point(|(s, _)| *s <= upto);
+        self.log.drain(..at);
+        self.log_from = self.log_from.max(upto);
+    }
+
+    fn within_frontier(&self, node: &Node) -> bool {
+        let within = |ack: &Vector| node.context.iter().all(|(r, t)| *t <= ack.time(*r));
+        self.acks.values().all(within)
+    }
+
+    /// Drops dead nodes that every replica has seen dead; what is in a directory before the directory. Returns how many.
+    pub fn collect(&mut self) -> usize {
+        self.refresh();
+        let mut dropped = 0;
+        loop {
+            let mut needed: BTreeSet<NodeId> = BTreeSet::new();
+            for ix in self.nodes.all() {
+                let node = self.nodes.node(ix);
+                needed.extend(node.places.iter().map(|(_, p)| p.parent));
+                needed.extend(node.gones.iter().filter_map(|(_, g)| g.under));
+            }
+            let dead: Vec<Ix> = self
+                .nodes
+                .all()
+                .filter(|ix| !self.nodes.live(*ix) && self.nodes.record(*ix).is_none())
+                .filter(|ix| !needed.contains(&self.nodes.id(*ix)) && self.within_frontier(self.nodes.node(*ix)))
+                .collect();
+            if dead.is_empty() {
+                return dropped;
+            }
+            let dead: BTreeSet<Ix> = dead.into_iter().collect();
+            self.log.retain(|(_, ix)| !dead.contains(ix));
+            for ix in dead {
+                dropped += 1;
+                self.dropped.push(self.nodes.id(ix));
+                self.stale.remove(&ix);
+                self.suspects.remove(&ix);
+                self.changed.remove(&ix);
+                self.nodes.forget(ix);
+            }
+        }
+    }
+
+    // ---- conflicts
+
+    /// All that a person may want to decide, the same list on all replicas. In order of paths.
+    pub fn conflicts(&mut self) -> Vec<Conflict> {
+        self.refresh();
+        crate::conflict::list(self)
+    }
+
+    // ---- the index
+
+    /// All that changed since this was last asked, to be written in one transaction; `None` if nothing did.
+    pub fn take_changes(&mut self) -> Option<Changes> {
+        let nodes = std::mem::take(&mut self.changed);
+        let records = self.records.take_changed();
+        let dropped = std::mem::take(&mut self.dropped);
+        if nodes.is_empty() && records.is_empty() && dropped.is_empty() {
+            return None;
+        }
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        for id in records
+            .into_iter()
+            .filter(|id| *id != RecordId::ROOT && *id != RecordId::PARKED)
+        {
+            match self.records.get(id) {
+                Some(record) => kept.push(self.stored(id, record)),
+                None => removed.push(id),
+            }
+        }
+        let nodes = nodes
+            .into_iter()
+            .map(|ix| (self.nodes.node(ix).clone(), self.nodes.sequence(ix)))
+            .collect();
+        Some(Changes {
+            nodes,
+            dropped,
+            records: kept,
+            removed,
+            state: self.state(),
+        })
+    }
+
+    /// What the replica is besides its nodes and records.
+    #[must_use]
+    pub fn state(&self) -> ReplicaState {
+        ReplicaState {
+            clock: self.clock,
+            sequence: self.sequence,
+            have: self.have.clone(),
+            acks: self.acks.clone(),
+        }
+    }
+
+    /// Puts back what an index kept.
+    ///
+    /// # Errors
+    /// A record that shows a node which is not among the nodes, or a node that no replica can have made: the index is damaged.
+    pub fn load(
+        &mut self,
+        state: ReplicaState,
+        nodes: impl IntoIterator<Item = (Arc<Node>, u64)>,
+        records: impl IntoIterator<Item = StoredRecord>,
+    ) -> Result<(), Malformed> {
+        for (node, sequence) in nodes {
+            node.check()?;
+            if self.nodes.find(node.id).is_some() {
+                return Err(Malformed::Order);
+            }
+            self.nodes.add(node, sequence);
+        }
+        for stored in records {
+            let mut members = SmallVec::new();
+            for (node, seen) in stored.members {
+                let ix = self.nodes.find(node).ok_or(Malformed::Shape)?;
+                members.push((ix, seen.map_or(Seen::Everything, |heads| Seen::Just(heads.into()))));
+                self.nodes.set_record(ix, Some(stored.id.0));
+            }
+            let bytes = match (stored.kind, stored.content, stored.target) {
+                (Kind::Dir, _, _) => Bytes::Dir,
+                (Kind::File, Some(id), _) => Bytes::File(id),
+                (Kind::Link, _, Some(target)) => Bytes::Link(target),
+                _ => return Err(Malformed::Shape),
+            };
+            if stored.id.0 < 2 || self.records.get(stored.id).is_some() {
+                return Err(Malformed::Order);
+            }
+            let hash = self.nodes.name_hash(&stored.name);
+            let record = Record {
+                parent: stored.parent,
+                name: stored.name,
+                kind: stored.kind,
+                exec: stored.exec,
+                leaving: stored.leaving,
+                key: stored.key,
+                print: stored.print,
+                bytes,
+                members,
+            };
+            self.records.put(stored.id, record, hash);
+        }
+        if self
+            .records
+            .all()
+            .any(|(_, r)| self.records.get(r.parent).is_none_or(|p| p.kind != Kind::Dir))
+        {
+            return Err(Malformed::Shape);
+        }
+        self.records.find_free();
+        (self.clock, self.sequence, self.have) = (state.clock, state.sequence, state.have);
+        self.acks.extend(state.acks);
+        self.log_from = self.sequence;
+        self.refresh();
+        self.stale.clear();
+        self.find_stale();
+        Ok(())
+    }
+
+    fn stored(&self, id: RecordId, record: &Record) -> StoredRecord {
+        let members = record.members.iter().map(|(ix, seen)| {
+            let heads = match seen {
+                Seen::Everything => None,
+                Seen::Just(heads) => Some(heads.to_vec()),
+            };
+            (self.nodes.id(*ix), heads)
+        });
+        StoredRecord {
+            id,
+            parent: record.parent,
+            name: record.name.clone(),
+            kind: record.kind,
+            exec: record.exec,
+            leaving: record.leaving,
+            key: record.key,
+            print: record.print,
+            content: if let Bytes::File(id) = &record.bytes {
+                Some(*id)
+            } else {
+                None
+            },
+            target: if let Bytes::Link(target) = &record.bytes {
+                Some(target.clone())
+            } else {
+                None
+            },
+            members: members.collect(),
+        }
+    }
+
+    // ---- what the other parts of the tree do to it
+
+    /// Brings what is derived up to date, and notes what may have to be shown otherwise.
+    pub(crate) fn refresh(&mut self) {
+        for ix in self.nodes.refresh() {
+            self.stale.insert(ix);
+            if crate::conflict::suspicious(self, ix) {
+                self.suspects.insert(ix)
+            } else {
+                self.suspects.remove(&ix)
+            };
+        }
+    }
+
+    /// Finds all that the disk may not show as it should, by looking at all nodes.
+    fn find_stale(&mut self) {
+        self.refresh();
+        let nothing = |_: &ContentId| false;
+        let stale: Vec<Ix> = {
+            let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
+            self.nodes
+                .all()
+                .filter(|ix| !crate::plan::plainly_shown(&view, *ix))
+                .collect()
+        };
+        self.stale.extend(stale);
+    }
+
+    fn note_change(&mut self, ix: Ix) {
+        self.changed.insert(ix);
+        self.log.push((self.sequence, ix));
+    }
+
+    /// Gives a node another state that its record does not reflect.
+    pub(crate) fn replace(&mut self, ix: Ix, node: Arc<Node>) {
+        if let Some(id) = self.nodes.record(ix).map(RecordId) {
+            let heads: Box<[Head]> = self.nodes.node(ix).heads().collect();
+            if self.records.get(id).and_then(|r| r.seen(ix)) == Some(&Seen::Everything)
+                && let Some(record) = self.records.get_mut(id)
+            {
+                record.set_seen(ix, Seen::Just(heads));
+            }
+        }
+        self.sequence += 1;
+        self.nodes.replace(ix, node, self.sequence);
+        self.note_change(ix);
+    }
+
+    /// Takes in a new node that was made here.
+    pub(crate) fn add_own(&mut self, node: Node) {
+        self.sequence += 1;
+        let ix = self.nodes.add(Arc::new(node), self.sequence);
+        self.note_change(ix);
+    }
+
+    /// Gives a node another state that its record reflects as far as the record says.
+    pub(crate) fn store_own(&mut self, ix: Ix, node: Node) {
+        self.sequence += 1;
+        self.nodes.replace(ix, Arc::new(node), self.sequence);
+        self.note_change(ix);
+    }
+
+    /// Makes a record show a node, with what it reflects of it.
+    pub(crate) fn show(&mut self, id: RecordId, ix: Ix, seen: Seen) {
+        if let Some(record) = self.records.get_mut(id) {
+            record.set_seen(ix, seen);
+            self.nodes.set_record(ix, Some(id.0));
+        }
+    }
+
+    /// Takes a node out of a record.
+    pub(crate) fn unshow(&mut self, id: RecordId, ix: Ix) {
+        if let Some(record) = self.records.get_mut(id) {
+            record.members.retain(|(m, _)| *m != ix);
+            if self.nodes.record(ix) == Some(id.0) {
+                self.nodes.set_record(ix, None);
+            }
+        }
+    }
+
+    pub(crate) fn rename_record(&mut self, id: RecordId, parent: RecordId, name: Arc<str>) {
+        if let Some(record) = self.records.get(id) {
+            let (old, new) = (self.nodes.name_hash(&record.name), self.nodes.name_hash(&name));
+            self.records.rename(id, old, parent, name, new);
+        }
+    }
+
+    pub(crate) fn remove_record(&mut self, id: RecordId) {
+        let Some(record) = self.records.get(id) else { return };
+        let hash = self.nodes.name_hash(&record.name);
+        let Some(record) = self.records.remove(id, hash) else { return };
+        for (ix, _) in record.members {
+            if self.nodes.record(ix) == Some(id.0) {
+                self.nodes.set_record(ix, None);
+            }
+            self.stale.insert(ix);
+        }
+    }
+
+    /// The record of exactly this name in a directory.
+    pub(crate) fn child(&self, parent: RecordId, name: &str) -> Option<RecordId> {
+        let hash = self.nodes.name_hash(name);
+        self.records
+            .hashed(parent, hash)
+            .find(|id| self.records.get(*id).is_some_and(|r| *r.name == *name))
+    }
+
+    /// The record at a path.
+    pub(crate) fn record_at(&self, path: &str) -> Option<RecordId> {
+        if path.is_empty() {
+            return Some(RecordId::ROOT);
+        }
+        if path == PARKED_PATH {
+            return Some(RecordId::PARKED);
+        }
+        path.split('/').try_fold(RecordId::ROOT, |at, name| self.child(at, name))
+    }
+}

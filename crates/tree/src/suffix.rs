@@ -1,0 +1,85 @@
+//! Marked names: `name (k7f2).ext`, for what cannot have its name because something else has it.
+
+use crate::id::NodeId;
+
+/// Shortest mark, in characters; longer ones are used where this one is taken.
+pub(crate) const SHORTEST: usize = 4;
+/// Longest mark, in characters.
+pub(crate) const LONGEST: usize = 16;
+
+/// `name` with a mark of so many characters that is the node's own, before the extension.
+pub(crate) fn marked(name: &str, id: NodeId, length: usize) -> String {
+    let (stem, extension) = split(name);
+    format!("{stem} ({}){extension}", id.short(length))
+}
+
+/// A name that some disk cannot have because it is too long: cut, with a mark.
+pub(crate) fn cut(name: &str, id: NodeId, length: usize, fits: &dyn Fn(&str) -> bool) -> String {
+    let (stem, extension) = split(name);
+    let extension = if extension.len() > 32 { "" } else { extension };
+    let mut stem = stem.to_owned();
+    loop {
+        let cut = format!("{stem} ({}){extension}", id.short(length));
+        if fits(&cut) || stem.is_empty() {
+            return cut;
+        }
+        stem.pop();
+    }
+}
+
+/// The name that `name` would be the marked form of, if it is one.
+pub(crate) fn unmarked(name: &str) -> Option<String> {
+    let (stem, extension) = split(name);
+    let inner = stem.strip_suffix(')')?;
+    let at = inner.rfind(" (")?;
+    let mark = &inner[at + 2..];
+    let plausible =
+        (SHORTEST..=LONGEST).contains(&mark.len()) && mark.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+    (plausible && at > 0).then(|| format!("{}{extension}", &inner[..at]))
+}
+
+/// The stem and the extension with its dot; a leading dot begins no extension.
+fn split(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(at) if at > 0 && at + 1 < name.len() && !name[at..].contains([' ', ')']) => name.split_at(at),
+        _ => (name, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Dot, ReplicaId};
+
+    #[test]
+    fn marks_come_off_again() {
+        let id = NodeId {
+            dot: Dot {
+                time: 7,
+                replica: ReplicaId(3),
+            },
+            index: 1,
+        };
+        for name in ["a", "a.txt", ".bashrc", "archive.tar.gz", "x (1)", "no. 5 is alive", "ends."] {
+            let m = marked(name, id, 4);
+            assert_ne!(m, name);
+            assert_eq!(unmarked(&m).as_deref(), Some(name), "{m}");
+        }
+        assert_eq!(unmarked("report (2024).txt").as_deref(), Some("report.txt"));
+        assert_eq!(unmarked("plain.txt"), None);
+    }
+
+    #[test]
+    fn cut_names_fit() {
+        let id = NodeId {
+            dot: Dot {
+                time: 7,
+                replica: ReplicaId(3),
+            },
+            index: 1,
+        };
+        let long = "ä".repeat(300) + ".txt";
+        let cut = cut(&long, id, 4, &|n| n.len() <= 255);
+        assert!(cut.len() <= 255 && cut.ends_with(").txt"));
+    }
+}
