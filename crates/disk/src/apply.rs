@@ -1,0 +1,481 @@
+//! Applying: the steps of a plan, carried out on a disk that its user may change at any moment. A step is taken only while the
+//! disk is as expected; where that can only be seen after the fact (an exchange, a rename), what came out is looked at, and
+//! put back if it is not what was expected. Nothing of the user's is ever removed: what is replaced or deleted goes to the
+//! history, by rename.
+
+use crate::fs::{Entry, Fs, FsError};
+use crate::ignore::Ignore;
+use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
+use bifold_tree::{Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, PARKED_PATH, Problem, ProblemKind, Stat, Wanted};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Most steps that are carried out between two syncs of the disk.
+pub const BATCH_STEPS: usize = 4096;
+/// Most bytes that are staged between two syncs of the disk, unless one file alone is larger.
+pub const BATCH_BYTES: u64 = 256 << 20;
+
+/// A step with what is needed for it.
+#[derive(Clone)]
+pub struct Job {
+    /// The step.
+    pub action: Action,
+    /// Where the bytes come from, for steps that need some.
+    pub supply: Supply,
+}
+
+/// What was put into the history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Its path before.
+    pub path: String,
+    /// Its name in the history's directory.
+    pub stored: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Their number.
+    pub size: u64,
+    /// Whether it was deleted (or else replaced).
+    pub deleted: bool,
+}
+
+/// What became of some jobs.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// One for each job that was looked at, in order; fewer if it was stopped.
+    pub outcomes: Vec<Outcome>,
+    /// What was put into the history.
+    pub kept: Vec<Kept>,
+    /// Bytes copied and reused.
+    pub moved: Moved,
+}
+
+/// Carries out the steps of one plan, batch by batch.
+pub struct Applier<'a> {
+    fs: &'a dyn Fs,
+    ignore: &'a Ignore,
+    stop: &'a AtomicBool,
+    /// Distinguishes the engine's own names of this run from those of others.
+    run: u64,
+    names: AtomicUsize,
+    /// Objects that this plan renamed: what the disk says of them now.
+    renamed: HashMap<FileKey, Fingerprint>,
+    threads: usize,
+}
+
+/// A file that was staged, or why it was not.
+enum Staged {
+    File(String, Moved),
+    No(Outcome),
+}
+
+impl<'a> Applier<'a> {
+    /// `run` is a number that no other run of the program has (the time will do); `threads` how many files are staged at a time.
+    pub fn new(fs: &'a dyn Fs, ignore: &'a Ignore, stop: &'a AtomicBool, run: u64, threads: usize) -> Applier<'a> {
+        Applier { fs, ignore, stop, run, names: AtomicUsize::new(0), renamed: HashMap::new(), threads: threads.max(1) }
+    }
+
+    /// Makes the engine's own directories in the root, and takes away what a run that was cut left in the stage.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn prepare(fs: &dyn Fs) -> Result<(), FsError> {
+        for dir in [".bifold", STAGE, HISTORY, PARKED_PATH] {
+            match fs.make_dir(dir) {
+                Ok(()) | Err(FsError::Exists) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        for (name, _) in fs.list(STAGE)? {
+            fs.remove_file(&format!("{STAGE}/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Carries out a batch: stages all bytes it needs, syncs them, takes the steps in order, and syncs the directories. After
+    /// that, what was done is durable. Returns early, after a whole step, when stopped.
+    pub fn apply(&mut self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync)) -> Applied {
+        let mut applied = Applied::default();
+        let staged = self.stage_all(jobs, progress);
+        let paths: Vec<&str> = staged.iter().flatten().filter_map(|s| if let Staged::File(path, _) = s { Some(path.as_str()) } else { None }).collect();
+        if !paths.is_empty()
+            && let Err(e) = self.fs.sync(&paths)
+        {
+            // Not durable: none of it may be used.
+            for path in paths {
+                let _ = self.fs.remove_file(path);
+            }
+            applied.outcomes = jobs.iter().map(|job| failed(job.action.path(), &e)).collect();
+            return applied;
+        }
+        let mut touched: Vec<String> = Vec::new();
+        for (job, staged) in jobs.iter().zip(staged) {
+            if self.stop.load(Ordering::Relaxed) {
+                if let Some(Staged::File(path, _)) = staged {
+                    let _ = self.fs.remove_file(&path);
+                }
+                continue;
+            }
+            let outcome = self.take(job, staged, &mut applied);
+            if matches!(outcome, Outcome::Done(_)) {
+                touched.push(job.action.path().to_string());
+                if let Action::Rename { to, .. } = &job.action {
+                    touched.push(to.to_string());
+                }
+            }
+            applied.outcomes.push(outcome);
+        }
+        let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
+        if !touched.is_empty()
+            && let Err(e) = self.fs.sync(&touched)
+        {
+            // Done, but perhaps not for good: not to be noted. The next scan finds it.
+            for (job, outcome) in jobs.iter().zip(&mut applied.outcomes) {
+                if matches!(outcome, Outcome::Done(_)) {
+                    *outcome = failed(job.action.path(), &e);
+                }
+            }
+        }
+        applied
+    }
+
+    fn stage_all(&self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync)) -> Vec<Option<Staged>> {
+        let needs = jobs.iter().filter(|job| wanted(&job.action).is_some()).count();
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<(usize, Staged)>> = Mutex::new(Vec::with_capacity(needs));
+        let work = || {
+            let mut mine = Vec::new();
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = jobs.get(i) else { break };
+                let Some(w) = wanted(&job.action) else { continue };
+                let staged = self.stage_one(job, w);
+                if let Staged::File(_, moved) = &staged {
+                    progress(moved.copied + moved.reused);
+                }
+                mine.push((i, staged));
+            }
+            if let Ok(mut all) = results.lock() {
+                all.append(&mut mine);
+            }
+        };
+        if needs > 1 && self.threads > 1 {
+            std::thread::scope(|scope| {
+                for _ in 1..self.threads.min(needs) {
+                    scope.spawn(work);
+                }
+                work();
+            });
+        } else {
+            work();
+        }
+        let mut staged: Vec<Option<Staged>> = jobs.iter().map(|_| None).collect();
+        for (i, s) in results.into_inner().unwrap_or_default() {
+            staged[i] = Some(s);
+        }
+        staged
+    }
+
+    fn stage_one(&self, job: &Job, wanted: &Wanted) -> Staged {
+        let path = job.action.path();
+        if self.stop.load(Ordering::Relaxed) {
+            return Staged::No(Outcome::Missing);
+        }
+        if self.ignore.covers(path, false) {
+            return Staged::No(Outcome::Ignored);
+        }
+        if let Action::Write { expected, .. } = &job.action {
+            // No need to bring bytes that cannot be used.
+            match self.look(path) {
+                Ok(Some(stat)) if self.unchanged(expected, &stat) => {}
+                Ok(_) => return Staged::No(Outcome::Changed),
+                Err(e) => return Staged::No(failed(path, &e)),
+            }
+        }
+        let name = self.own_name(STAGE);
+        let content = wanted.id();
+        match stage(self.fs, &name, wanted, content, &job.supply) {
+            Ok((_, moved)) => Staged::File(name, moved),
+            Err(StageError::Missing) => Staged::No(Outcome::Missing),
+            Err(StageError::Target(e)) => Staged::No(failed(path, &e)),
+        }
+    }
+
+    fn own_name(&self, dir: &str) -> String {
+        format!("{dir}/{:x}-{}", self.run, self.names.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn history_name(&self, path: &str) -> String {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let mut cut = name.len().min(160);
+        while !name.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        format!("{:x}-{}-{}", self.run, self.names.fetch_add(1, Ordering::Relaxed), &name[..cut])
+    }
+
+    fn look(&self, path: &str) -> Result<Option<Stat>, FsError> {
+        match self.fs.stat(path) {
+            Ok(Some(Entry::Plain(stat))) => Ok(Some(stat)),
+            Ok(Some(Entry::Special(_)) | None) | Err(FsError::NotFound) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn unchanged(&self, expected: &Expected, stat: &Stat) -> bool {
+        match self.renamed.get(&expected.key) {
+            Some(print) => expected.same_object(stat) && (expected.kind == Kind::Dir || print == &stat.print),
+            None => expected.unchanged(stat),
+        }
+    }
+
+    /// Takes one step.
+    fn take(&mut self, job: &Job, staged: Option<Staged>, applied: &mut Applied) -> Outcome {
+        let staged = match staged {
+            Some(Staged::No(outcome)) => return outcome,
+            Some(Staged::File(path, moved)) => Some((path, moved)),
+            None => None,
+        };
+        let path = job.action.path().clone();
+        if staged.is_none() && self.ignore.covers(&path, matches!(kind_of(&job.action), Kind::Dir)) {
+            return Outcome::Ignored;
+        }
+        let result = match &job.action {
+            Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|(p, _)| p.as_str())),
+            Action::Write { expected, wanted, .. } => {
+                self.write(&path, expected, wanted, staged.as_ref().map(|(p, _)| p.as_str()), &mut applied.kept)
+            }
+            Action::SetMode { expected, exec, .. } => self.set_mode(&path, expected, *exec),
+            Action::Rename { to, expected, .. } => self.rename(&path, to, expected),
+            Action::Remove { expected, .. } => self.remove(&path, expected, &mut applied.kept),
+            Action::RemoveDir { expected, .. } => self.remove_dir(&path, expected),
+        };
+        let outcome = result.unwrap_or_else(|e| failed(&path, &e));
+        if let Some((own, moved)) = staged {
+            if matches!(outcome, Outcome::Done(_)) {
+                applied.moved.copied += moved.copied;
+                applied.moved.reused += moved.reused;
+            } else {
+                let _ = self.fs.remove_file(&own);
+            }
+        }
+        outcome
+    }
+
+    fn make(&self, path: &str, wanted: &Wanted, staged: Option<&str>) -> Result<Outcome, FsError> {
+        let made = match (&wanted.bytes, staged) {
+            (Bytes::Dir, _) => self.fs.make_dir(path),
+            (Bytes::Link(target), _) => self.fs.make_link(path, target),
+            (Bytes::File(_), Some(own)) => self.fs.rename(own, path),
+            (Bytes::File(_), None) => return Ok(Outcome::Missing),
+        };
+        match made {
+            Ok(()) => Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat)))),
+            // Something new is there, or the directory is not: a scan has to look first.
+            Err(FsError::Exists | FsError::NotFound) => Ok(Outcome::Changed),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn write(&self, path: &str, expected: &Expected, wanted: &Wanted, staged: Option<&str>, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
+        match self.look(path)? {
+            Some(stat) if self.unchanged(expected, &stat) => {}
+            _ => return Ok(Outcome::Changed),
+        }
+        let own = match (&wanted.bytes, staged) {
+            (Bytes::File(_), Some(own)) => own.to_owned(),
+            (Bytes::Link(target), _) => {
+                let own = self.own_name(STAGE);
+                self.fs.make_link(&own, target)?;
+                own
+            }
+            _ => return Ok(Outcome::Missing),
+        };
+        let Some(ours) = self.look(&own)? else { return Ok(Outcome::Missing) };
+        let stored = self.history_name(path);
+        let aside = format!("{HISTORY}/{stored}");
+        match self.fs.exchange(&own, path) {
+            Ok(()) => {
+                let came_out = self.look(&own)?;
+                if !came_out.is_some_and(|stat| self.same_bytes(expected, &stat)) {
+                    self.put_back(&own, path, &ours)?;
+                    return Ok(Outcome::Changed);
+                }
+                self.fs.rename(&own, &aside)?;
+            }
+            Err(FsError::NotFound) => return Ok(Outcome::Changed),
+            Err(FsError::Unsupported) => {
+                // The careful way round: out of the way first, then in. In between nothing is at the path, and what the
+                // user puts there is not overwritten.
+                match self.fs.rename(path, &aside) {
+                    Ok(()) => {}
+                    Err(FsError::NotFound) => return Ok(Outcome::Changed),
+                    Err(e) => return Err(e),
+                }
+                let came_out = self.look(&aside)?;
+                if !came_out.is_some_and(|stat| self.same_bytes(expected, &stat)) {
+                    let _ = self.fs.rename(&aside, path);
+                    return Ok(Outcome::Changed);
+                }
+                if let Err(e) = self.fs.rename(&own, path) {
+                    // If something new is there by now, the old one stays in the history.
+                    let _ = self.fs.rename(&aside, path);
+                    return if matches!(e, FsError::Exists) { Ok(Outcome::Changed) } else { Err(e) };
+                }
+            }
+            Err(e) => return Err(e),
+        }
+        kept.push(Kept { path: path.to_owned(), stored, bytes: expected.bytes.clone(), size: expected.print.size, deleted: false });
+        Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat))))
+    }
+
+    /// Undoes an exchange that brought out something else than expected. The user may have changed the path once more: the
+    /// newest is to end there, and nothing else of theirs may be lost.
+    fn put_back(&self, own: &str, path: &str, ours: &Stat) -> Result<(), FsError> {
+        match self.fs.exchange(own, path) {
+            Ok(()) => {}
+            // They removed what we had put there: what came out goes back to where it was.
+            Err(FsError::NotFound) => return self.fs.rename(own, path).or_else(|e| if matches!(e, FsError::Exists) { self.keep_beside(own, path) } else { Err(e) }),
+            Err(e) => return Err(e),
+        }
+        match self.look(own)? {
+            Some(stat) if stat.key == ours.key => self.fs.remove_file(own).or(Ok(())),
+            Some(_) => {
+                // Newer still: it belongs at the path, and what stood there before it beside it.
+                self.fs.exchange(own, path)?;
+                self.keep_beside(own, path)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Puts something of the user's beside a path, where it is seen.
+    fn keep_beside(&self, own: &str, path: &str) -> Result<(), FsError> {
+        (1..1000)
+            .find_map(|n| match self.fs.rename(own, &format!("{path} (kept {n})")) {
+                Err(FsError::Exists) => None,
+                result => Some(result),
+            })
+            .unwrap_or(Err(FsError::Exists))
+    }
+
+    /// Whether an object that was moved still has the bytes expected; its time of last change of anything is of the move.
+    fn same_bytes(&self, expected: &Expected, stat: &Stat) -> bool {
+        let print = |p: &Fingerprint| (p.size, p.mtime_ns);
+        expected.same_object(stat) && (expected.kind == Kind::Dir || print(&expected.print) == print(&stat.print))
+    }
+
+    fn set_mode(&self, path: &str, expected: &Expected, exec: bool) -> Result<Outcome, FsError> {
+        match self.look(path)? {
+            Some(stat) if expected.same_object(&stat) && self.unchanged(expected, &stat) => {}
+            _ => return Ok(Outcome::Changed),
+        }
+        self.fs.set_exec(path, exec)?;
+        Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat))))
+    }
+
+    fn rename(&mut self, from: &str, to: &str, expected: &Expected) -> Result<Outcome, FsError> {
+        match self.look(from)? {
+            Some(stat) if expected.same_object(&stat) => {}
+            _ => return Ok(Outcome::Changed),
+        }
+        match self.fs.rename(from, to) {
+            Ok(()) => {}
+            Err(FsError::Exists | FsError::NotFound) => return Ok(Outcome::Changed),
+            Err(e) => return Err(e),
+        }
+        match self.look(to)? {
+            Some(stat) if expected.same_object(&stat) => {
+                if self.same_bytes(expected, &stat) {
+                    self.renamed.insert(stat.key, stat.print);
+                    return Ok(Outcome::Done(Some(stat)));
+                }
+                // Moved, and its bytes were changed meanwhile: the record keeps what it knew, so that the scan sees that.
+                Ok(Outcome::Done(None))
+            }
+            Some(_) => {
+                let _ = self.fs.rename(to, from);
+                Ok(Outcome::Changed)
+            }
+            None => Ok(Outcome::Changed),
+        }
+    }
+
+    fn remove(&self, path: &str, expected: &Expected, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
+        match self.look(path)? {
+            Some(stat) if self.unchanged(expected, &stat) => {}
+            _ => return Ok(Outcome::Changed),
+        }
+        let stored = self.history_name(path);
+        let aside = format!("{HISTORY}/{stored}");
+        match self.fs.rename(path, &aside) {
+            Ok(()) => {}
+            Err(FsError::NotFound) => return Ok(Outcome::Changed),
+            Err(e) => return Err(e),
+        }
+        if !self.look(&aside)?.is_some_and(|stat| self.same_bytes(expected, &stat)) {
+            match self.fs.rename(&aside, path) {
+                Ok(()) => {}
+                Err(FsError::Exists) => self.keep_beside(&aside, path)?,
+                Err(e) => return Err(e),
+            }
+            return Ok(Outcome::Changed);
+        }
+        kept.push(Kept { path: path.to_owned(), stored, bytes: expected.bytes.clone(), size: expected.print.size, deleted: true });
+        Ok(Outcome::Done(None))
+    }
+
+    fn remove_dir(&self, path: &str, expected: &Expected) -> Result<Outcome, FsError> {
+        match self.look(path)? {
+            Some(stat) if expected.same_object(&stat) => {}
+            _ => return Ok(Outcome::Changed),
+        }
+        match self.fs.remove_dir(path) {
+            Ok(()) => Ok(Outcome::Done(None)),
+            Err(FsError::NotEmpty) => Ok(Outcome::Kept),
+            Err(FsError::NotFound) => Ok(Outcome::Changed),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What a step needs the bytes of a file for.
+fn wanted(action: &Action) -> Option<&Wanted> {
+    match action {
+        Action::Make { wanted, .. } | Action::Write { wanted, .. } => matches!(wanted.bytes, Bytes::File(_)).then_some(wanted),
+        _ => None,
+    }
+}
+
+fn kind_of(action: &Action) -> Kind {
+    match action {
+        Action::Make { wanted, .. } => match wanted.bytes {
+            Bytes::Dir => Kind::Dir,
+            Bytes::File(_) => Kind::File,
+            Bytes::Link(_) => Kind::Link,
+        },
+        Action::Write { expected, .. }
+        | Action::SetMode { expected, .. }
+        | Action::Rename { expected, .. }
+        | Action::Remove { expected, .. }
+        | Action::RemoveDir { expected, .. } => expected.kind,
+    }
+}
+
+/// The content that a step brings, if it does.
+#[must_use]
+pub fn content_of(action: &Action) -> Option<(ContentId, u64)> {
+    wanted(action).map(|w| (w.id(), w.size))
+}
+
+fn failed(path: &str, e: &FsError) -> Outcome {
+    let (kind, message) = match e {
+        FsError::Full => (ProblemKind::DiskFull, "no space left on the disk: make room; it goes on by itself".to_owned()),
+        FsError::Denied(e) => (ProblemKind::Unwritable, format!("it cannot be written ({e}): check the permissions of the directory")),
+        FsError::Busy(e) => (ProblemKind::Busy, format!("it is in use by another program ({e}); it is tried again")),
+        FsError::Unsupported => (ProblemKind::Unsupported, "this disk cannot have such a file or link".to_owned()),
+        e => (ProblemKind::Other, e.to_string()),
+    };
+    Outcome::Failed(Problem { path: path.to_owned(), kind, message })
+}

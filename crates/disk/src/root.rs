@@ -1,0 +1,91 @@
+//! The marker: a small file in `.bifold/` that tells that a root is the one that was synced, and which state of it. Where it is
+//! missing or another, nothing that is missing in the root may be taken for deleted.
+
+use crate::fs::{Fs, FsError};
+use serde::{Deserialize, Serialize};
+
+/// Where the marker lies.
+pub const MARKER: &str = ".bifold/root.json";
+const NEW_MARKER: &str = ".bifold/root.json.new";
+/// The longest marker that is read, in bytes.
+const MAX_MARKER: usize = 4096;
+
+/// What the marker says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Marker {
+    /// For people who find the file.
+    pub note: String,
+    /// The folder's id, in hexadecimal digits.
+    pub folder: String,
+    /// The replica's id, in hexadecimal digits.
+    pub replica: String,
+    /// A random number that the index has too: if they differ, one of the two was put back from an older state.
+    pub token: String,
+}
+
+/// What a look for the marker told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// It is there.
+    Marker(Marker),
+    /// There is none.
+    None,
+    /// There is one that cannot be understood.
+    Damaged,
+}
+
+/// Looks for the marker.
+///
+/// # Errors
+/// If it cannot be read: that is not its absence.
+pub fn look(fs: &dyn Fs) -> Result<Found, FsError> {
+    let mut file = match fs.open(MARKER) {
+        Ok(file) => file,
+        Err(FsError::NotFound) => return Ok(Found::None),
+        Err(e) => return Err(e),
+    };
+    let mut text = vec![0; MAX_MARKER];
+    let mut length = 0;
+    while length < text.len() {
+        match file.read_at(&mut text[length..], length as u64)? {
+            0 => break,
+            n => length += n,
+        }
+    }
+    Ok(serde_json::from_slice(&text[..length]).map_or(Found::Damaged, Found::Marker))
+}
+
+/// Writes the marker, durably; the old one stays until the new one is whole.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn mark(fs: &dyn Fs, marker: &Marker) -> Result<(), FsError> {
+    match fs.make_dir(".bifold") {
+        Ok(()) | Err(FsError::Exists) => {}
+        Err(e) => return Err(e),
+    }
+    remove_if_there(fs, NEW_MARKER)?;
+    let mut text = serde_json::to_vec_pretty(marker).map_err(|e| FsError::Other(e.into()))?;
+    text.push(b'\n');
+    let mut file = fs.create(NEW_MARKER)?;
+    file.append(&text)?;
+    file.finish(false, 0)?;
+    fs.sync(&[NEW_MARKER])?;
+    match fs.exchange(NEW_MARKER, MARKER) {
+        Ok(()) => remove_if_there(fs, NEW_MARKER)?,
+        Err(FsError::NotFound) => fs.rename(NEW_MARKER, MARKER)?,
+        Err(FsError::Unsupported) => {
+            remove_if_there(fs, MARKER)?;
+            fs.rename(NEW_MARKER, MARKER)?;
+        }
+        Err(e) => return Err(e),
+    }
+    fs.sync(&[MARKER])
+}
+
+fn remove_if_there(fs: &dyn Fs, path: &str) -> Result<(), FsError> {
+    match fs.remove_file(path) {
+        Ok(()) | Err(FsError::NotFound) => Ok(()),
+        Err(e) => Err(e),
+    }
+}

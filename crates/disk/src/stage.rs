@@ -1,0 +1,192 @@
+//! Staging: a file's bytes are put together under a name of the engine's own, on the target's file system, and verified,
+//! before anything of the user's is touched.
+
+use crate::fs::{Fs, FsError, ReadFile, WriteFile};
+use crate::read::Reader;
+use bifold_chunk::{Chunk, ChunkId, ChunkList, Source, Verifier, runs};
+use bifold_tree::{ContentId, Stat, Wanted};
+use std::io::Read as _;
+use std::sync::Arc;
+
+/// The directory in which files are staged.
+pub const STAGE: &str = ".bifold/stage";
+/// The directory that keeps what was replaced or deleted.
+pub const HISTORY: &str = ".bifold/history";
+
+/// Bytes read at once.
+const BLOCK: usize = 1 << 20;
+
+/// Where some content lies, as far as is known. It is verified whenever it is used.
+#[derive(Clone)]
+pub struct Origin {
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// The file.
+    pub path: String,
+    /// Whether it is on the target's own disk: then nothing is transferred.
+    pub local: bool,
+}
+
+/// All that is known of how to get some bytes.
+#[derive(Clone, Default)]
+pub struct Supply {
+    /// Files with exactly these bytes, the nearest first.
+    pub origins: Vec<Origin>,
+    /// The chunks of the bytes, if they are several.
+    pub chunks: Option<Arc<ChunkList>>,
+    /// Files on the target's disk that may have some of the chunks.
+    pub old: Vec<(Origin, Arc<ChunkList>)>,
+}
+
+/// How many bytes came from where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Moved {
+    /// From another replica.
+    pub copied: u64,
+    /// From the target's own disk.
+    pub reused: u64,
+}
+
+/// Why nothing was staged.
+#[derive(Debug)]
+pub enum StageError {
+    /// None of the origins has these bytes (any more).
+    Missing,
+    /// The target's disk refused.
+    Target(FsError),
+}
+
+/// Puts a file's bytes together at `path`, verified. What could not be finished is removed.
+///
+/// # Errors
+/// If the bytes are nowhere, or the disk refuses.
+pub fn stage(fs: &dyn Fs, path: &str, wanted: &Wanted, content: ContentId, supply: &Supply) -> Result<(Stat, Moved), StageError> {
+    let mut tries: Vec<Option<&Origin>> = Vec::new();
+    if supply.chunks.is_some() && !supply.old.is_empty() {
+        tries.push(None);
+    }
+    // What is here already is nearest; after that, parts of it.
+    tries.splice(0..0, supply.origins.iter().filter(|o| o.local).map(Some));
+    tries.extend(supply.origins.iter().filter(|o| !o.local).map(Some));
+    for origin in tries {
+        let mut out = fs.create(path).map_err(StageError::Target)?;
+        let result = match origin {
+            Some(origin) => copy(origin, wanted.size, content, supply.chunks.as_deref(), out.as_mut()),
+            None => assemble(supply, wanted.size, out.as_mut()),
+        };
+        match result {
+            Ok(moved) => match out.finish(wanted.exec, wanted.mtime_ns) {
+                Ok(stat) => return Ok((stat, moved)),
+                Err(e) => {
+                    let _ = fs.remove_file(path);
+                    return Err(StageError::Target(e));
+                }
+            },
+            Err(e) => {
+                drop(out);
+                let _ = fs.remove_file(path);
+                if let Some(e) = e {
+                    return Err(StageError::Target(e));
+                }
+            }
+        }
+    }
+    Err(StageError::Missing)
+}
+
+/// Copies a whole file, verifying it: by its known chunks where there are several. `Err(None)`: these are not the bytes.
+fn copy(
+    origin: &Origin,
+    size: u64,
+    content: ContentId,
+    chunks: Option<&ChunkList>,
+    out: &mut dyn WriteFile,
+) -> Result<Moved, Option<FsError>> {
+    let mut file = origin.fs.open(&origin.path).map_err(|_| None)?;
+    match chunks {
+        Some(list) => copy_chunks(file.as_mut(), 0, list.chunks(), out)?,
+        None => {
+            let mut verifier = Verifier::new(content, size);
+            let mut reader = Reader { file: file.as_mut(), offset: 0 };
+            let mut block = vec![0; BLOCK.min(usize::try_from(size).unwrap_or(BLOCK).saturating_add(1))];
+            loop {
+                let n = reader.read(&mut block).map_err(|_| None)?;
+                if n == 0 {
+                    break;
+                }
+                verifier.update(&block[..n]).map_err(|_| None)?;
+                out.append(&block[..n]).map_err(Some)?;
+            }
+            verifier.finish().map_err(|_| None)?;
+        }
+    }
+    Ok(if origin.local { Moved { copied: 0, reused: size } } else { Moved { copied: size, reused: 0 } })
+}
+
+/// Copies chunks that lie in a row, verifying each.
+fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut dyn WriteFile) -> Result<(), Option<FsError>> {
+    let mut offset = offset;
+    let mut block = Vec::new();
+    let mut rest = chunks;
+    while !rest.is_empty() {
+        // As many chunks as fit in a block, at least one.
+        let mut count = 0;
+        let mut length = 0usize;
+        while count < rest.len() && (count == 0 || length + rest[count].length as usize <= BLOCK) {
+            length += rest[count].length as usize;
+            count += 1;
+        }
+        block.resize(length, 0);
+        let mut filled = 0;
+        while filled < length {
+            match file.read_at(&mut block[filled..], offset + filled as u64).map_err(|_| None)? {
+                0 => return Err(None),
+                n => filled += n,
+            }
+        }
+        let mut at = 0;
+        for chunk in &rest[..count] {
+            let bytes = &block[at..at + chunk.length as usize];
+            if ChunkId::of(bytes) != chunk.id {
+                return Err(None);
+            }
+            at += bytes.len();
+        }
+        out.append(&block).map_err(Some)?;
+        offset += length as u64;
+        rest = &rest[count..];
+    }
+    Ok(())
+}
+
+/// Puts a file together from chunks that lie on the target's disk, and what lacks from another replica.
+fn assemble(supply: &Supply, size: u64, out: &mut dyn WriteFile) -> Result<Moved, Option<FsError>> {
+    let Some(new) = &supply.chunks else { return Err(None) };
+    let lists: Vec<&[Chunk]> = supply.old.iter().map(|(_, list)| list.chunks()).collect();
+    let runs = runs(&lists, new.chunks());
+    let lacks = runs.iter().any(|r| r.source == Source::New);
+    let far = supply.origins.iter().find(|o| !o.local);
+    let mut far = match far {
+        Some(origin) if lacks => Some(origin.fs.open(&origin.path).map_err(|_| None)?),
+        _ => None,
+    };
+    let mut old: Vec<Option<Box<dyn ReadFile>>> = supply.old.iter().map(|(o, _)| o.fs.open(&o.path).ok()).collect();
+    let mut moved = Moved::default();
+    for run in runs {
+        let chunks = &new.chunks()[run.chunks.clone()];
+        match run.source {
+            Source::Old { file, offset } => {
+                let from = old.get_mut(file).and_then(Option::as_mut).ok_or(None)?;
+                copy_chunks(from.as_mut(), offset, chunks, out)?;
+                moved.reused += run.length;
+            }
+            Source::New => {
+                let from = far.as_mut().ok_or(None)?;
+                copy_chunks(from.as_mut(), run.offset, chunks, out)?;
+                moved.copied += run.length;
+            }
+        }
+    }
+    debug_assert_eq!(moved.copied + moved.reused, size);
+    Ok(moved)
+}
