@@ -27,6 +27,15 @@ pub struct Plan {
     shows: Vec<Show>,
 }
 
+impl Plan {
+    /// The nodes that a step shows; none for what is taken away.
+    #[must_use]
+    pub fn nodes(&self, index: usize) -> Vec<crate::id::NodeId> {
+        let show = self.steps.get(index).and_then(|step| self.shows.get(step.show?));
+        show.map(|show| show.members.iter().map(|(_, node, _)| node.id).collect()).unwrap_or_default()
+    }
+}
+
 /// One step of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {

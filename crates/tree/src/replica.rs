@@ -41,6 +41,8 @@ pub struct Replica {
     log_from: u64,
     changed: BTreeSet<Ix>,
     dropped: Vec<NodeId>,
+    /// The state that the index has.
+    saved: ReplicaState,
 }
 
 /// What a record is, for the index.
@@ -98,6 +100,13 @@ pub struct Changes {
     pub state: ReplicaState,
 }
 
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (files, dirs) = self.records.counts();
+        write!(f, "replica {} of {} nodes, {files} files, {dirs} directories", self.id, self.nodes.count())
+    }
+}
+
 impl Replica {
     /// A replica that knows nothing yet.
     #[must_use]
@@ -117,6 +126,7 @@ impl Replica {
             log_from: 0,
             changed: BTreeSet::new(),
             dropped: Vec::new(),
+            saved: ReplicaState::default(),
         }
     }
 
@@ -366,9 +376,11 @@ impl Replica {
         let nodes = std::mem::take(&mut self.changed);
         let records = self.records.take_changed();
         let dropped = std::mem::take(&mut self.dropped);
-        if nodes.is_empty() && records.is_empty() && dropped.is_empty() {
+        let state = self.state();
+        if nodes.is_empty() && records.is_empty() && dropped.is_empty() && self.saved == state {
             return None;
         }
+        self.saved = state.clone();
         let (mut kept, mut removed) = (Vec::new(), Vec::new());
         for id in records
             .into_iter()
@@ -461,6 +473,7 @@ impl Replica {
         (self.clock, self.sequence, self.have) = (state.clock, state.sequence, state.have);
         self.acks.extend(state.acks);
         self.log_from = self.sequence;
+        self.saved = self.state();
         self.refresh();
         self.stale.clear();
         self.find_stale();

@@ -1,0 +1,339 @@
+//! The core: which replicas there are, what each is doing, and what is to be done next. Deterministic: everything that it
+//! learns comes in as an [`Input`], everything that it wants done goes out as an [`Effect`]; no clock, no disk, no database.
+
+mod apply;
+mod decide;
+mod host;
+mod scan;
+mod status;
+
+use crate::core::host::{Host, Phase};
+use bifold_chunk::ChunkList;
+use bifold_disk::apply::Kept;
+use bifold_disk::read::Read;
+use bifold_disk::scan::{Scanned, Scope};
+use bifold_disk::stage::Moved;
+use bifold_protocol::{Message, Session};
+use bifold_tree::{Action, Changes, ContentId, Kind, NodeId, Outcome, Problem, Replica, ReplicaId};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub use decide::{Decide, Side};
+pub use status::{HostState, HostStatus, ListedConflict, ListedSide, Status};
+
+/// What the core learns.
+#[derive(Debug)]
+pub enum Input {
+    /// A replica was opened. It is scanned whole.
+    Attach {
+        /// The replica, as the index has it.
+        replica: Box<Replica>,
+        /// What people call it.
+        name: String,
+    },
+    /// Two replicas can talk.
+    Connect(ReplicaId, ReplicaId),
+    /// They cannot any more.
+    Disconnect(ReplicaId, ReplicaId),
+    /// Paths may have changed on a disk.
+    Dirty(ReplicaId, Scope),
+    /// What a scan found.
+    Scanned(ReplicaId, Vec<Scanned>),
+    /// A scan ended.
+    ScanEnded(ReplicaId, ScanEnd),
+    /// Files were read.
+    Read(ReplicaId, Vec<(usize, Result<Read, Problem>)>),
+    /// Steps were taken, in order; those of one plan may come in several parts.
+    Applied(ReplicaId, Vec<Outcome>, Vec<Kept>, Moved),
+    /// All steps of a plan that will be taken were told.
+    ApplyEnded(ReplicaId),
+    /// A message from one replica to another.
+    Message {
+        /// Who says it.
+        from: ReplicaId,
+        /// To whom.
+        to: ReplicaId,
+        /// What.
+        message: Message,
+    },
+    /// A person's decision on a path.
+    Decide(Decide),
+    /// A person lets a held change pass.
+    Allow(ReplicaId),
+    /// A root is no longer what it was; nothing is done with it until it is attached anew.
+    Halt(ReplicaId, String),
+    /// Time went by: what failed is tried again.
+    Retry,
+}
+
+/// How a scan ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ScanEnd {
+    /// All of its scope was looked at.
+    Complete,
+    /// It was stopped: nothing may be inferred.
+    Stopped,
+    /// The root is not the one that was synced.
+    NotTheRoot(String),
+}
+
+/// What the core wants done. Effects of one step are to be begun in order; commits are to be finished before what follows.
+#[derive(Debug)]
+pub enum Effect {
+    /// Scan a disk; answer with [`Input::Scanned`] and [`Input::ScanEnded`].
+    Scan(ReplicaId, Scope),
+    /// Read files; answer with [`Input::Read`], all of them, in any number of parts.
+    Read(ReplicaId, Vec<ToRead>),
+    /// Write to the index, in one transaction.
+    Commit(ReplicaId, Commit),
+    /// Take steps; answer with [`Input::Applied`] and [`Input::ApplyEnded`].
+    Apply(ReplicaId, Vec<ToApply>),
+    /// Pass a message on.
+    Send {
+        /// Who says it.
+        from: ReplicaId,
+        /// To whom.
+        to: ReplicaId,
+        /// What.
+        message: Message,
+    },
+}
+
+/// A file or link to be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToRead {
+    /// Its number in the survey.
+    pub index: usize,
+    /// Where it is.
+    pub path: String,
+    /// File or link.
+    pub kind: Kind,
+    /// About how many bytes.
+    pub size: u64,
+}
+
+/// A step to be taken.
+#[derive(Clone, Debug)]
+pub struct ToApply {
+    /// The step.
+    pub action: Action,
+    /// Other replicas that show the bytes it needs, with the paths.
+    pub origins: Vec<(ReplicaId, String)>,
+}
+
+/// What is to be written to the index.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Nodes, records, state.
+    pub changes: Option<Changes>,
+    /// Chunk lists of contents that were read.
+    pub chunks: Vec<(ContentId, Arc<ChunkList>)>,
+    /// What went to the history.
+    pub kept: Vec<Kept>,
+    /// It must survive a power cut: something is removed after it.
+    pub durable: bool,
+}
+
+/// What a person set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How conflicts are decided that nobody decided otherwise.
+    pub prefer: Prefer,
+    /// Changes of more than this share of a folder's files at once, in hundredths, wait for a person.
+    pub mass_percent: u32,
+    /// But never of so few files.
+    pub mass_least: usize,
+    /// Nothing waits.
+    pub allow_mass_change: bool,
+    /// About how many nodes are planned for at a time.
+    pub plan_size: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { prefer: Prefer::Ask, mass_percent: 50, mass_least: 20, allow_mass_change: false, plan_size: 8192 }
+    }
+}
+
+/// A rule for conflicts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Prefer {
+    /// Each side stays where it is until a person picks.
+    #[default]
+    Ask,
+    /// The side that was changed last, by the files' own times.
+    Newest,
+    /// The side of this replica.
+    Replica(ReplicaId),
+    /// Both, one under a marked name.
+    Both,
+}
+
+/// The conductor.
+pub struct Core {
+    hosts: BTreeMap<ReplicaId, Host>,
+    /// The order in which replicas were attached: the first decides where one has to.
+    order: Vec<ReplicaId>,
+    sessions: BTreeMap<(ReplicaId, ReplicaId), Session>,
+    decisions: Vec<Decide>,
+    settings: Settings,
+    effects: VecDeque<Effect>,
+    wall_ms: u64,
+}
+
+impl Core {
+    /// A core without replicas.
+    #[must_use]
+    pub fn new(settings: Settings) -> Core {
+        Core {
+            hosts: BTreeMap::new(),
+            order: Vec::new(),
+            sessions: BTreeMap::new(),
+            decisions: Vec::new(),
+            settings,
+            effects: VecDeque::new(),
+            wall_ms: 0,
+        }
+    }
+
+    /// A replica that is attached.
+    #[must_use]
+    pub fn replica(&self, id: ReplicaId) -> Option<&Replica> {
+        self.hosts.get(&id).map(|host| &host.replica)
+    }
+
+    /// Takes something in, and says what is to be done. `wall_ms`: the wall clock, milliseconds since 1970.
+    pub fn step(&mut self, input: Input, wall_ms: u64) -> Vec<Effect> {
+        self.wall_ms = wall_ms;
+        match input {
+            Input::Attach { replica, name } => {
+                let id = replica.id();
+                self.order.push(id);
+                self.hosts.insert(id, Host::new(*replica, name));
+            }
+            Input::Connect(a, b) => {
+                self.sessions.insert((a, b), Session::new());
+                self.sessions.insert((b, a), Session::new());
+            }
+            Input::Disconnect(a, b) => {
+                self.sessions.remove(&(a, b));
+                self.sessions.remove(&(b, a));
+            }
+            Input::Dirty(id, scope) => self.dirty(id, scope),
+            Input::Scanned(id, found) => self.scanned(id, found),
+            Input::ScanEnded(id, end) => self.scan_ended(id, end),
+            Input::Read(id, results) => self.read(id, results),
+            Input::Applied(id, outcomes, kept, moved) => self.applied(id, outcomes, kept, moved),
+            Input::ApplyEnded(id) => self.apply_ended(id),
+            Input::Message { from, to, message } => self.message(from, to, &message),
+            Input::Decide(decide) => {
+                self.decisions.push(decide);
+                self.replan();
+            }
+            Input::Allow(id) => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.allowed = true;
+                    host.plan_due = true;
+                }
+            }
+            Input::Halt(id, reason) => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.halted = Some(reason);
+                }
+            }
+            Input::Retry => self.replan(),
+        }
+        self.advance();
+        self.effects.drain(..).collect()
+    }
+
+    fn replan(&mut self) {
+        for host in self.hosts.values_mut() {
+            host.plan_due = true;
+            host.failures.clear();
+        }
+    }
+
+    fn message(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+        let (Some(host), Some(session)) = (self.hosts.get_mut(&to), self.sessions.get_mut(&(to, from))) else { return };
+        match session.handle(&mut host.replica, message, self.wall_ms) {
+            Ok(handled) => host.plan_due |= handled.changed || handled.complete,
+            Err(refused) => {
+                tracing::error!(%from, %to, %refused, "session ended");
+                host.halted = Some(refused.to_string());
+                self.sessions.remove(&(to, from));
+                self.sessions.remove(&(from, to));
+            }
+        }
+    }
+
+    /// Does what can be done, until nothing more can.
+    fn advance(&mut self) {
+        for id in self.order.clone() {
+            self.advance_host(id);
+        }
+        self.talk();
+    }
+
+    fn advance_host(&mut self, id: ReplicaId) {
+        self.observe_if_ready(id);
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.phase != Phase::Idle || host.halted.is_some() {
+            return;
+        }
+        if let Some(scope) = host.dirty.take() {
+            self.begin_scan(id, scope);
+            return;
+        }
+        if host.joining || !std::mem::take(&mut host.plan_due) {
+            return;
+        }
+        self.decide(id);
+        self.plan(id);
+    }
+
+    /// Commits what changed at a replica.
+    fn commit(&mut self, id: ReplicaId, mut commit: Commit) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        commit.changes = host.replica.take_changes();
+        if commit.changes.is_some() || !commit.chunks.is_empty() || !commit.kept.is_empty() {
+            self.effects.push_back(Effect::Commit(id, commit));
+        }
+    }
+
+    /// Sends what others do not know yet. What is sent is committed first.
+    fn talk(&mut self) {
+        let ends: Vec<(ReplicaId, ReplicaId)> = self.sessions.keys().copied().collect();
+        for (me, other) in ends {
+            let Some(host) = self.hosts.get(&me).filter(|host| host.halted.is_none()) else { continue };
+            let Some(session) = self.sessions.get_mut(&(me, other)) else { continue };
+            let Some(message) = session.poll(&host.replica, host.joining) else { continue };
+            self.commit(me, Commit::default());
+            self.effects.push_back(Effect::Send { from: me, to: other, message });
+        }
+        for id in self.order.clone() {
+            let sent = self.sessions.iter().filter(|((me, _), _)| *me == id).map(|(_, s)| s.sent()).min();
+            if let (Some(sent), Some(host)) = (sent, self.hosts.get_mut(&id)) {
+                host.replica.forget_log(sent);
+            }
+        }
+    }
+
+    /// Whether nothing is being done and nothing is left to do but what waits for a person or failed.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.hosts.values().all(|host| host.is_quiet())
+    }
+
+    /// Where the bytes of some nodes can be had: replicas of this program whose disks show them.
+    fn origins(&self, id: ReplicaId, nodes: &[NodeId], content: ContentId) -> Vec<(ReplicaId, String)> {
+        let mut origins = Vec::new();
+        for (other, host) in self.hosts.iter().filter(|(other, _)| **other != id) {
+            let shown = nodes.iter().filter_map(|n| host.replica.recorded(*n)).find(|r| r.bytes.id() == content);
+            if let Some(recorded) = shown {
+                origins.push((*other, recorded.path));
+            }
+        }
+        origins
+    }
+}

@@ -1,0 +1,145 @@
+//! Planning and applying, as the core sees it.
+
+use crate::core::host::{Held, Phase};
+use crate::core::{Commit, Core, Effect, ToApply};
+use bifold_disk::apply::{Kept, content_of};
+use bifold_disk::scan::Scope;
+use bifold_disk::stage::Moved;
+use bifold_tree::{Action, ContentId, Outcome, Problem, ProblemKind, ReplicaId};
+use std::collections::BTreeSet;
+
+/// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
+const TRIES: usize = 5;
+
+impl Core {
+    /// Plans what is to be done on a host's disk, and has it done; or finds that all is done.
+    pub(crate) fn plan(&mut self, id: ReplicaId) {
+        let at_hand = self.open_sides_at_hand();
+        let settings = self.settings.clone();
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.held = None;
+        if !host.replica.is_stale() {
+            self.settled(id);
+            return;
+        }
+        if !settings.allow_mass_change && !host.allowed {
+            let (removals, overwrites) = host.replica.foreseen();
+            let (files, _) = host.replica.counts();
+            let many = removals + overwrites;
+            if many > settings.mass_least && many as u64 * 100 > files as u64 * u64::from(settings.mass_percent) {
+                host.held = Some(Held { removals, overwrites, files });
+                return;
+            }
+        }
+        let size = if host.plan_whole { usize::MAX } else { settings.plan_size };
+        let plan = host.replica.plan(&|content| at_hand.contains(content), size);
+        if plan.steps.is_empty() {
+            host.allowed = false;
+            self.commit(id, Commit::default());
+            if let Some(host) = self.hosts.get_mut(&id)
+                && !host.replica.is_stale()
+            {
+                self.settled(id);
+            }
+            return;
+        }
+        let durable = plan.removals > 0;
+        let mut jobs = Vec::with_capacity(plan.steps.len());
+        for (i, step) in plan.steps.iter().enumerate() {
+            let origins = content_of(&step.action).map(|(content, _)| self.origins(id, &plan.nodes(i), content));
+            jobs.push(ToApply { action: step.action.clone(), origins: origins.unwrap_or_default() });
+        }
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.steps_before = host.steps_done;
+        host.plan = plan;
+        host.phase = Phase::Applying(0);
+        self.commit(id, Commit { durable, ..Commit::default() });
+        self.effects.push_back(Effect::Apply(id, jobs));
+    }
+
+    /// The disk shows all: the others may know.
+    fn settled(&mut self, id: ReplicaId) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.allowed = false;
+        host.again = 0;
+        if host.replica.shows_all() {
+            tracing::debug!(%id, "the disk shows everything");
+        }
+    }
+
+    /// The bytes of open sides that some disk of this program shows.
+    fn open_sides_at_hand(&mut self) -> BTreeSet<ContentId> {
+        let mut wanted = Vec::new();
+        for host in self.hosts.values_mut() {
+            wanted.extend(host.replica.conflicts().into_iter().filter(|c| c.sides.len() > 1).flat_map(|c| c.nodes));
+        }
+        let mut at_hand = BTreeSet::new();
+        for host in self.hosts.values() {
+            at_hand.extend(wanted.iter().filter_map(|n| host.replica.recorded(*n)).map(|r| r.bytes.id()));
+        }
+        at_hand
+    }
+
+    pub(crate) fn applied(&mut self, id: ReplicaId, outcomes: Vec<Outcome>, kept: Vec<Kept>, moved: Moved) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Phase::Applying(told) = &mut host.phase else { return };
+        let first = *told;
+        *told += outcomes.len();
+        host.moved.copied += moved.copied;
+        host.moved.reused += moved.reused;
+        for (i, outcome) in outcomes.iter().enumerate() {
+            let Some(action) = host.plan.steps.get(first + i).map(|step| step.action.clone()) else { break };
+            host.replica.applied(&mut host.plan, first + i, outcome);
+            let path = action.path().to_string();
+            match outcome {
+                Outcome::Done(_) => {
+                    host.steps_done += 1;
+                    host.failures.remove(&path);
+                    host.problems.retain(|_, p| p.path != path || p.kind != ProblemKind::Missing);
+                }
+                Outcome::Changed => {
+                    host.look_again.insert(path);
+                    if let Action::Rename { to, .. } = &action {
+                        host.look_again.insert(to.to_string());
+                    }
+                }
+                Outcome::Missing => {
+                    let message = "its bytes are on none of the devices that can be reached; it is fetched as soon as one has them".into();
+                    host.failures.insert(path.clone(), Problem { path, kind: ProblemKind::Missing, message });
+                }
+                Outcome::Kept => {
+                    let message = "deleted elsewhere; it stays because of what is in it that is not synced (ignored or skipped)".into();
+                    host.look_again.insert(path.clone());
+                    host.failures.insert(path.clone(), Problem { path, kind: ProblemKind::Kept, message });
+                }
+                Outcome::Ignored => {}
+                Outcome::Failed(problem) => {
+                    host.failures.insert(path, problem.clone());
+                }
+            }
+        }
+        self.commit(id, Commit { kept, ..Commit::default() });
+    }
+
+    pub(crate) fn apply_ended(&mut self, id: ReplicaId) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Phase::Applying(told) = host.phase else { return };
+        // What was not told was not done.
+        for i in told..host.plan.steps.len() {
+            host.replica.applied(&mut host.plan, i, &Outcome::Missing);
+        }
+        let partial = std::mem::take(&mut host.plan).partial;
+        host.phase = Phase::Idle;
+        host.again = if host.look_again.is_empty() { 0 } else { host.again + 1 };
+        let look_again: Vec<String> = std::mem::take(&mut host.look_again).into_iter().collect();
+        // The rest is planned at once; but what failed only with a change or a retry. If all of a part failed, the whole is
+        // planned, so that nothing waits behind what cannot be done.
+        let progress = host.steps_done > host.steps_before;
+        host.plan_whole = partial && !progress;
+        host.plan_due |= progress || host.plan_whole;
+        if !look_again.is_empty() && host.again <= TRIES {
+            self.dirty(id, Scope::Paths(look_again));
+        }
+        self.commit(id, Commit::default());
+    }
+}

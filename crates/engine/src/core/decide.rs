@@ -1,0 +1,142 @@
+//! Deciding conflicts: by what a person said of a path, else by the rule. The first replica decides, once it has heard all that
+//! the others have; a decision is a write like any other, and reaches the others as one.
+
+use crate::core::{Commit, Core, Prefer};
+use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Pick, ReplicaId};
+
+/// A person's decision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decide {
+    /// The path, as any of the disks shows it.
+    pub path: String,
+    /// What shall stay.
+    pub side: Side,
+}
+
+/// What shall stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// What this replica has.
+    Replica(ReplicaId),
+    /// All sides, one under the name and the others beside it.
+    Both,
+    /// Nothing: of an edit of something deleted.
+    Deleted,
+}
+
+impl Core {
+    pub(crate) fn decide(&mut self, id: ReplicaId) {
+        if self.order.first() != Some(&id) || (self.decisions.is_empty() && self.settings.prefer == Prefer::Ask) {
+            return;
+        }
+        if self.sessions.iter().any(|((me, _), session)| *me == id && !session.heard_all()) {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let conflicts = host.replica.conflicts();
+        let mut decided = false;
+        for conflict in conflicts {
+            let said = self.decisions.iter().find(|d| self.is_at(&conflict, &d.path)).map(|d| d.side);
+            let rule = match (said, self.settings.prefer) {
+                (Some(Side::Replica(r)), _) => Prefer::Replica(r),
+                (Some(Side::Both), _) => Prefer::Both,
+                (Some(Side::Deleted), _) => {
+                    if conflict.kind == ConflictKind::Deleted {
+                        decided |= self.pick(id, &conflict, Pick::Delete);
+                    }
+                    continue;
+                }
+                (None, Prefer::Ask) => continue,
+                (None, rule) => rule,
+            };
+            decided |= self.settle(id, &conflict, rule);
+        }
+        if decided {
+            self.commit(id, Commit::default());
+        }
+    }
+
+    /// Whether a conflict is at a path, on any of the disks.
+    fn is_at(&self, conflict: &Conflict, path: &str) -> bool {
+        let path = path.trim_matches('/');
+        conflict.path == path
+            || conflict.nodes.iter().any(|n| self.hosts.values().any(|h| h.replica.recorded(*n).is_some_and(|r| r.path == path)))
+    }
+
+    fn pick(&mut self, id: ReplicaId, conflict: &Conflict, pick: Pick) -> bool {
+        let wall = self.wall_ms;
+        let Some(host) = self.hosts.get_mut(&id) else { return false };
+        match host.replica.resolve(&conflict.nodes, pick, wall) {
+            Ok(_) => true,
+            Err(e) => {
+                tracing::warn!(path = conflict.path, %e, "not decided");
+                false
+            }
+        }
+    }
+
+    fn settle(&mut self, id: ReplicaId, conflict: &Conflict, rule: Prefer) -> bool {
+        let pick = match conflict.kind {
+            ConflictKind::Content => self.content_pick(id, conflict, rule),
+            ConflictKind::Deleted => self.deleted_pick(id, conflict, rule),
+            ConflictKind::Renamed => match rule {
+                Prefer::Replica(r) => conflict.sides.iter().rev().find(|s| s.dot.replica == r).map(|s| Pick::Place(s.dot)),
+                _ => conflict.sides.last().map(|s| Pick::Place(s.dot)),
+            },
+            // Settled by renaming on the disk.
+            ConflictKind::Name | ConflictKind::Cycle | ConflictKind::Orphan => None,
+        };
+        let Some(pick) = pick else { return false };
+        if let (Prefer::Both, Pick::Content(kept)) = (rule, pick) {
+            let wall = self.wall_ms;
+            let Some(host) = self.hosts.get_mut(&id) else { return false };
+            for side in conflict.sides.iter().filter(|s| s.content.id() != kept) {
+                let node = conflict.nodes.iter().find(|n| {
+                    host.replica.node(**n).is_some_and(|node| node.contents.iter().any(|(_, c)| c.id() == side.content.id()))
+                });
+                let Some(node) = node else { return false };
+                if host.replica.keep_beside(*node, side.content.id(), wall).is_err() {
+                    return false;
+                }
+            }
+        }
+        self.pick(id, conflict, pick)
+    }
+
+    fn content_pick(&self, id: ReplicaId, conflict: &Conflict, rule: Prefer) -> Option<Pick> {
+        let shown_by = |r: ReplicaId| -> Option<ContentId> {
+            let replica = &self.hosts.get(&r)?.replica;
+            let shown = conflict.nodes.iter().find_map(|n| replica.recorded(*n))?.bytes.id();
+            conflict.sides.iter().any(|s| s.content.id() == shown).then_some(shown)
+        };
+        let picked = match rule {
+            Prefer::Ask => None,
+            Prefer::Replica(r) => shown_by(r),
+            Prefer::Both => shown_by(id).or_else(|| conflict.sides.last().map(|s| s.content.id())),
+            Prefer::Newest => {
+                let newest = conflict.sides.iter().max_by_key(|s| match &s.content {
+                    Content::File { mtime_ns, .. } => (*mtime_ns, s.dot),
+                    _ => (0, s.dot),
+                });
+                newest.map(|s| s.content.id())
+            }
+        };
+        // Only what some disk here shows can be picked.
+        let at_hand = |content: &ContentId| self.order.iter().any(|r| shown_by(*r) == Some(*content));
+        picked.filter(at_hand).map(Pick::Content)
+    }
+
+    fn deleted_pick(&self, id: ReplicaId, conflict: &Conflict, rule: Prefer) -> Option<Pick> {
+        let node = self.hosts.get(&id)?.replica.node(*conflict.nodes.first()?)?;
+        let edited_last = conflict.sides.iter().map(|s| s.dot).max()?;
+        let deleted_last = node.gones.iter().map(|(dot, _)| *dot).max()?;
+        match rule {
+            Prefer::Ask => None,
+            Prefer::Both => Some(Pick::Keep),
+            Prefer::Newest => Some(if edited_last > deleted_last { Pick::Keep } else { Pick::Delete }),
+            Prefer::Replica(r) if conflict.sides.iter().any(|s| s.dot.replica == r) => Some(Pick::Keep),
+            Prefer::Replica(r) if node.gones.iter().any(|(dot, _)| dot.replica == r) => Some(Pick::Delete),
+            Prefer::Replica(_) => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A replica that this program hosts, and what it is doing.
+
+use crate::core::ScanEnd;
+use bifold_disk::scan::Scope;
+use bifold_chunk::ChunkList;
+use bifold_disk::stage::Moved;
+use bifold_tree::{ContentId, Plan, Problem, Replica, Survey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a host is doing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing.
+    Idle,
+    /// Its disk is being listed.
+    Scanning,
+    /// Files are being read; so many are still to be told.
+    Reading(usize),
+    /// All is read; it waits for the others' nodes before it takes its disk in.
+    Waiting,
+    /// Steps are being taken; so many were told.
+    Applying(usize),
+}
+
+pub(crate) struct Host {
+    pub(crate) replica: Replica,
+    pub(crate) name: String,
+    pub(crate) phase: Phase,
+    /// Its disk was never taken in.
+    pub(crate) joining: bool,
+    /// What is to be scanned next.
+    pub(crate) dirty: Option<Scope>,
+    pub(crate) scope: Scope,
+    pub(crate) survey: Survey,
+    pub(crate) chunks: Vec<(ContentId, Arc<ChunkList>)>,
+    pub(crate) plan: Plan,
+    /// Something changed that may have to be shown.
+    pub(crate) plan_due: bool,
+    /// Why nothing is done with it.
+    pub(crate) halted: Option<String>,
+    pub(crate) allowed: bool,
+    pub(crate) held: Option<Held>,
+    /// Trouble that scans met, by path.
+    pub(crate) problems: BTreeMap<String, Problem>,
+    /// Trouble that steps met, by path.
+    pub(crate) failures: BTreeMap<String, Problem>,
+    /// Paths to look at again once all steps are told.
+    pub(crate) look_again: BTreeSet<String>,
+    /// How often in a row a plan ended with something to look at again.
+    pub(crate) again: usize,
+    pub(crate) steps_done: u64,
+    /// Steps taken before the plan that is being applied.
+    pub(crate) steps_before: u64,
+    /// The next plan is to be for everything.
+    pub(crate) plan_whole: bool,
+    pub(crate) moved: Moved,
+    pub(crate) scans: u64,
+}
+
+/// A change that waits for a person.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Held {
+    pub(crate) removals: usize,
+    pub(crate) overwrites: usize,
+    pub(crate) files: usize,
+}
+
+impl Host {
+    pub(crate) fn new(replica: Replica, name: String) -> Host {
+        Host {
+            joining: replica.shows_nothing(),
+            replica,
+            name,
+            phase: Phase::Idle,
+            dirty: Some(Scope::All),
+            scope: Scope::All,
+            survey: Survey::new(),
+            chunks: Vec::new(),
+            plan: Plan::default(),
+            plan_due: true,
+            halted: None,
+            allowed: false,
+            held: None,
+            problems: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            look_again: BTreeSet::new(),
+            again: 0,
+            steps_done: 0,
+            steps_before: 0,
+            plan_whole: false,
+            moved: Moved::default(),
+            scans: 0,
+        }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.halted.is_some() || (self.phase == Phase::Idle && self.dirty.is_none() && !self.plan_due)
+    }
+
+    pub(crate) fn is_complete(end: &ScanEnd) -> bool {
+        *end == ScanEnd::Complete
+    }
+}

@@ -1,0 +1,141 @@
+//! Scanning, as the core sees it: what was found is compared with the records, what is unknown is read, and the whole becomes
+//! operations.
+
+use crate::core::host::{Host, Phase};
+use crate::core::{Commit, Core, Effect, ScanEnd, ToRead};
+use bifold_disk::ignore::IGNORE_FILE;
+use bifold_disk::read::Read;
+use bifold_disk::scan::{Scanned, Scope};
+use bifold_tree::{Problem, ProblemKind, ReplicaId, Survey};
+use std::sync::Arc;
+
+/// With more single paths than these the whole root is scanned.
+const MANY_PATHS: usize = 20_000;
+
+impl Core {
+    pub(crate) fn dirty(&mut self, id: ReplicaId, scope: Scope) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        // New rules may concern what is long known.
+        let rules = |path: &String| path.rsplit('/').next() == Some(IGNORE_FILE);
+        host.dirty = Some(match (host.dirty.take(), scope) {
+            (Some(Scope::Paths(mut known)), Scope::Paths(more)) if known.len() + more.len() <= MANY_PATHS => {
+                known.extend(more);
+                if known.iter().any(rules) { Scope::All } else { Scope::Paths(known) }
+            }
+            (None, Scope::Paths(paths)) if paths.len() <= MANY_PATHS && !paths.iter().any(rules) => Scope::Paths(paths),
+            _ => Scope::All,
+        });
+    }
+
+    pub(crate) fn begin_scan(&mut self, id: ReplicaId, scope: Scope) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.phase = Phase::Scanning;
+        host.survey = Survey::new();
+        host.scope = scope.clone();
+        host.scans += 1;
+        match &scope {
+            Scope::All => host.problems.clear(),
+            Scope::Paths(paths) => {
+                let within = |path: &String| paths.iter().any(|p| path == p || path.starts_with(&format!("{p}/")));
+                host.problems.retain(|path, _| !within(path));
+            }
+        }
+        self.effects.push_back(Effect::Scan(id, scope));
+    }
+
+    pub(crate) fn scanned(&mut self, id: ReplicaId, found: Vec<Scanned>) {
+        let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else { return };
+        for one in found {
+            match one {
+                Scanned::Listed { dir, entries } => host.survey.listed(&host.replica, &dir, &entries),
+                Scanned::Looked { path, stat } => host.survey.looked(&host.replica, &path, stat),
+                Scanned::Problem(problem) => {
+                    host.problems.insert(problem.path.clone(), problem);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn scan_ended(&mut self, id: ReplicaId, end: ScanEnd) {
+        let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else { return };
+        if let ScanEnd::NotTheRoot(reason) = &end {
+            host.halted = Some(reason.clone());
+        }
+        if !Host::is_complete(&end) {
+            host.survey = Survey::new();
+            host.phase = Phase::Idle;
+            return;
+        }
+        if host.survey.unrooted() && host.scope != Scope::All {
+            self.begin_scan(id, Scope::All);
+            return;
+        }
+        let files: Vec<ToRead> = host
+            .survey
+            .unread(&host.replica)
+            .into_iter()
+            .map(|(index, path, stat)| ToRead { index, path, kind: stat.kind, size: stat.print.size })
+            .collect();
+        host.phase = Phase::Reading(files.len());
+        if !files.is_empty() {
+            self.effects.push_back(Effect::Read(id, files));
+        }
+    }
+
+    pub(crate) fn read(&mut self, id: ReplicaId, results: Vec<(usize, Result<Read, Problem>)>) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Phase::Reading(left) = &mut host.phase else { return };
+        *left = left.saturating_sub(results.len());
+        let mut again = Vec::new();
+        for (index, result) in results {
+            match result {
+                Ok(read) => {
+                    if let (bifold_tree::Bytes::File(content), Some(chunks)) = (&read.bytes, read.chunks) {
+                        host.chunks.push((*content, Arc::new(chunks)));
+                    }
+                    host.survey.read(index, read.bytes, read.stat);
+                }
+                Err(problem) => {
+                    host.survey.unreadable(&host.replica, index);
+                    if problem.kind == ProblemKind::Unstable {
+                        again.push(problem.path.clone());
+                    }
+                    host.problems.insert(problem.path.clone(), problem);
+                }
+            }
+        }
+        host.look_again.extend(again);
+    }
+
+    /// Takes the survey in, once all is read; a disk that was never taken in waits until the others have told all they have,
+    /// so that what both have gets one node and not two.
+    pub(crate) fn observe_if_ready(&mut self, id: ReplicaId) {
+        let Some(host) = self.hosts.get(&id) else { return };
+        if host.phase != Phase::Reading(0) && host.phase != Phase::Waiting {
+            return;
+        }
+        let wait = host.joining && self.must_wait(id);
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if wait {
+            host.phase = Phase::Waiting;
+            return;
+        }
+        let survey = std::mem::take(&mut host.survey);
+        host.replica.observe(survey, self.wall_ms);
+        host.joining = false;
+        host.phase = Phase::Idle;
+        host.plan_due = true;
+        let chunks = std::mem::take(&mut host.chunks);
+        self.commit(id, Commit { chunks, ..Commit::default() });
+    }
+
+    /// Whether someone connected has not yet told everything, and is not itself waiting for this one.
+    fn must_wait(&self, id: ReplicaId) -> bool {
+        let place = |r: ReplicaId| self.order.iter().position(|o| *o == r);
+        self.sessions.iter().filter(|((me, _), _)| *me == id).any(|((_, other), session)| {
+            let halted = self.hosts.get(other).is_some_and(|h| h.halted.is_some());
+            let other_waits = self.hosts.get(other).map_or(session.peer_joining(), |h| h.joining);
+            !halted && !session.heard_all() && !(other_waits && place(id) < place(*other))
+        })
+    }
+}
