@@ -1,3 +1,12 @@
 //! Everything that touches the user's files: the file system below a root, scanning, hashing, watching, staging, applying.
 
+pub mod apply;
 pub mod fs;
+pub mod ignore;
+pub mod names;
+pub mod native;
+pub mod read;
+pub mod root;
+pub mod scan;
+pub mod stage;
+pub mod watch;

@@ -1,0 +1,52 @@
+//! The file system of this computer below one root: the real [`crate::fs::Fs`].
+//!
+//! Nothing here follows a link below the root, whoever puts it there and whenever. On Unix each path is resolved by the
+//! kernel below a handle of the root. Nothing resolved is kept from one call to the next: a directory handle that
+//! outlives its call would write to wherever the user has moved that directory meanwhile, and resolving anew costs less
+//! than a microsecond (measured on Linux 6.18: 0.75 µs for `openat2` and `close`, 0.36 µs for a `stat`).
+
+mod kind;
+mod probe;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+pub(crate) use kind::DiskKind;
+#[cfg(unix)]
+pub use unix::NativeFs;
+#[cfg(windows)]
+pub use windows::NativeFs;
+
+use crate::fs::FsError;
+use std::path::PathBuf;
+
+/// The engine's own directory in the root.
+pub(crate) const OWN_DIR: &str = ".bifold";
+
+/// Why a root cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct OpenError {
+    /// The root.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: FsError,
+}
+
+/// Whether `path` is one of the tree: empty for the root, else names joined by `/`. What is not never gets as far as the
+/// disk, whoever sent it.
+fn is_path(path: &str) -> bool {
+    path.is_empty() || path.split('/').all(bifold_tree::is_name)
+}
+
+/// What is said of a path that [`is_path`] refuses.
+fn bad_path() -> FsError {
+    FsError::Other(std::io::Error::new(
+        std::io::ErrorKind::InvalidInput,
+        "not a path below the root",
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What is the same on every system.
+
+use super::NativeFs;
+use crate::fs::{Entry, Fs, FsError};
+use bifold_tree::{Kind, Stat};
+
+fn root() -> (tempfile::TempDir, NativeFs) {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = NativeFs::open(dir.path()).unwrap();
+    (dir, fs)
+}
+
+fn write(fs: &NativeFs, path: &str, bytes: &[u8]) -> Stat {
+    let mut file = fs.create(path).unwrap();
+    file.append(bytes).unwrap();
+    file.finish(false, 1_234_567_890_000_000_000).unwrap()
+}
+
+fn read(fs: &NativeFs, path: &str) -> Vec<u8> {
+    let mut buf = [0; 100];
+    let n = fs.open(path).unwrap().read_at(&mut buf, 0).unwrap();
+    buf[..n].to_vec()
+}
+
+fn names(fs: &NativeFs, path: &str) -> Vec<String> {
+    fs.list(path).unwrap().into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn files_and_directories_are_made_described_and_removed() {
+    let (_dir, fs) = root();
+    fs.make_dir(".bifold").unwrap();
+    fs.make_dir("d").unwrap();
+    let made = write(&fs, "d/f", b"hello");
+    assert_eq!(
+        (made.kind, made.print.size, made.print.mtime_ns),
+        (Kind::File, 5, 1_234_567_890_000_000_000)
+    );
+    assert_eq!(fs.stat("d/f").unwrap(), Some(Entry::Plain(made)));
+    assert_eq!(fs.list("d").unwrap(), [("f".to_owned(), Entry::Plain(made))]);
+    assert_eq!(read(&fs, "d/f"), b"hello");
+    assert_eq!(names(&fs, ""), ["d"]);
+    assert!(matches!(fs.create("d/f").err(), Some(FsError::Exists)));
+    assert!(matches!(fs.make_dir("d"), Err(FsError::Exists)));
+    assert!(matches!(fs.remove_dir("d"), Err(FsError::NotEmpty)));
+    assert!(matches!(fs.open("d/none").err(), Some(FsError::NotFound)));
+    assert!(fs.stat("none/f").unwrap().is_none() && fs.stat("d/f/x").unwrap().is_none());
+    assert!(fs.open("d").is_err());
+    fs.sync(&["d", "d/f", "gone"]).unwrap();
+    fs.remove_file("d/f").unwrap();
+    assert!(matches!(fs.remove_file("d/f"), Err(FsError::NotFound)));
+    fs.remove_dir("d").unwrap();
+    assert!(names(&fs, "").is_empty());
+    assert!(fs.free_space().unwrap() > 0);
+}
+
+#[test]
+fn renaming_takes_only_free_names() {
+    let (_dir, fs) = root();
+    fs.make_dir("d").unwrap();
+    let a = write(&fs, "a", b"a");
+    write(&fs, "b", b"b");
+    assert!(matches!(fs.rename("a", "b"), Err(FsError::Exists)));
+    assert!(matches!(fs.rename("a", "d"), Err(FsError::Exists | FsError::Denied(_))));
+    assert!(matches!(fs.rename("none", "x"), Err(FsError::NotFound)));
+    fs.rename("a", "d/a").unwrap();
+    assert!(matches!(fs.stat("d/a").unwrap(), Some(Entry::Plain(stat)) if stat.key == a.key));
+    fs.rename("b", "B").unwrap();
+    fs.rename("d", "e").unwrap();
+    // Wine keeps the old case.
+    assert!(names(&fs, "") == ["B", "e"] || cfg!(windows) && names(&fs, "") == ["b", "e"]);
+    assert_eq!(read(&fs, "B"), b"b");
+}
+
+#[test]
+fn every_name_of_the_tree_has_its_place() {
+    let (_dir, fs) = root();
+    let mut all = vec![
+        "a:b",
+        "what?",
+        "end.",
+        "end ",
+        "CON",
+        "nul.txt",
+        "\u{F03A}",
+        "\u{F77F}x",
+        "\u{F7C3}\u{F7A9}",
+        "back\\slash",
+        "-",
+        "\u{1F600}",
+    ];
+    for name in &all {
+        write(&fs, name, name.as_bytes());
+    }
+    all.sort_unstable();
+    assert_eq!(names(&fs, ""), all);
+    for name in all {
+        assert_eq!(read(&fs, name), name.as_bytes());
+    }
+}
+
+#[test]
+fn links_are_links_where_there_are_any() {
+    let (_dir, fs) = root();
+    fs.make_dir("d").unwrap();
+    match fs.make_link("l", "../x/d.") {
+        Err(FsError::Unsupported) => return,
+        done => done.unwrap(),
+    }
+    if cfg!(windows) && fs.stat("l").unwrap().is_none() {
+        // Wine says that it has made a link, and has not.
+        return;
+    }
+    assert_eq!(fs.read_link("l").unwrap(), "../x/d.");
+    fs.make_link("k", "d").unwrap();
+    assert!(fs.stat("k/x").is_err() && fs.create("k/x").is_err());
+    assert!(matches!(fs.stat("k").unwrap(), Some(Entry::Plain(stat)) if stat.kind == Kind::Link));
+    fs.remove_file("k").unwrap();
+    assert_eq!(names(&fs, ""), ["d", "l"]);
+}

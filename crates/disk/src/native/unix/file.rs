@@ -1,0 +1,134 @@
+//! Open files: reading, and writing with holes.
+
+use super::entry::{exec_mode, plain};
+use super::errno::error;
+use crate::fs::{FsResult, ReadFile, WriteFile};
+use bifold_tree::Stat;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, Timespec, Timestamps};
+use rustix::io::Errno;
+
+/// Holes are made of whole blocks of so many bytes, at multiples of it: smaller ones save nothing on some disks.
+const BLOCK: u64 = 64 * 1024;
+
+/// A regular file that is open for reading.
+pub(super) struct Reading {
+    pub(super) fd: OwnedFd,
+    /// Whether the disk keeps an executable bit.
+    pub(super) exec: bool,
+}
+
+impl ReadFile for Reading {
+    fn read_at(&mut self, buf: &mut [u8], offset: u64) -> FsResult<usize> {
+        rustix::io::retry_on_intr(|| rustix::io::pread(&self.fd, &mut *buf, offset)).map_err(error)
+    }
+
+    fn stat(&mut self) -> FsResult<Stat> {
+        plain(&rustix::fs::fstat(&self.fd).map_err(error)?, self.exec)
+    }
+}
+
+/// A new file that is open for writing.
+pub(super) struct Writing {
+    fd: OwnedFd,
+    /// Whether the disk keeps an executable bit.
+    exec: bool,
+    /// Bytes that are in the file.
+    written: u64,
+    /// Zeros after them that are not, but are to be.
+    zeros: u64,
+}
+
+impl Writing {
+    /// For a file that was just made.
+    pub(super) fn new(fd: OwnedFd, exec: bool) -> Writing {
+        Writing {
+            fd,
+            exec,
+            written: 0,
+            zeros: 0,
+        }
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            let n = rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.fd, bytes, self.written))?;
+            if n == 0 {
+                return Err(Errno::IO);
+            }
+            bytes = &bytes[n..];
+            self.written += n as u64;
+        }
+        Ok(())
+    }
+
+    /// Puts the zeros in: whole blocks as a hole, what is before and after as bytes.
+    fn settle_zeros(&mut self) -> Result<(), Errno> {
+        static ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+        let end = self.written + self.zeros;
+        let (hole_start, hole_end) = (self.written.next_multiple_of(BLOCK), end - end % BLOCK);
+        self.zeros = 0;
+        if hole_start < hole_end {
+            // Both less than a block, so within the array.
+            self.write(&ZEROS[..(hole_start - self.written) as usize])?;
+            self.written = hole_end;
+        }
+        // No whole block in between: less than two are left.
+        while self.written < end {
+            self.write(&ZEROS[..(end - self.written).min(BLOCK) as usize])?;
+        }
+        Ok(())
+    }
+}
+
+impl WriteFile for Writing {
+    fn append(&mut self, bytes: &[u8]) -> FsResult<()> {
+        // `bytes[..done]` is in the file or among `self.zeros`; `bytes[done..at]` is to be written as it is.
+        let (mut done, mut at) = (0, 0);
+        let start = self.written + self.zeros;
+        while at < bytes.len() {
+            let to_block = BLOCK - (start + at as u64) % BLOCK;
+            let end = at + (bytes.len() - at).min(to_block as usize);
+            if bytes[at..end].iter().all(|&b| b == 0) {
+                if done < at {
+                    self.settle_zeros().map_err(error)?;
+                    self.write(&bytes[done..at]).map_err(error)?;
+                }
+                self.zeros += (end - at) as u64;
+                done = end;
+            }
+            at = end;
+        }
+        if done < bytes.len() {
+            self.settle_zeros().map_err(error)?;
+            self.write(&bytes[done..]).map_err(error)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, exec: bool, mtime_ns: i64) -> FsResult<Stat> {
+        if self.zeros > 0 {
+            rustix::fs::ftruncate(&self.fd, self.written + self.zeros).map_err(error)?;
+        }
+        if exec && self.exec {
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.fd).map_err(error)?.st_mode);
+            rustix::fs::fchmod(&self.fd, exec_mode(mode, true)).map_err(error)?;
+        }
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: rustix::fs::UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: mtime_ns.div_euclid(1_000_000_000),
+                tv_nsec: mtime_ns.rem_euclid(1_000_000_000) as _,
+            },
+        };
+        match rustix::fs::futimens(&self.fd, &times) {
+            // A time that the disk cannot hold is no reason to lose the file: what it has instead is in the answer.
+            Ok(()) | Err(Errno::INVAL | Errno::OVERFLOW) => {}
+            Err(e) => return Err(error(e)),
+        }
+        plain(&rustix::fs::fstat(&self.fd).map_err(error)?, self.exec)
+    }
+}
