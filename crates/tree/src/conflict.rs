@@ -90,12 +90,7 @@ pub(crate) fn suspicious(replica: &Replica, ix: Ix) -> bool {
         || node.places.len() > 1
         || !node.gones.is_empty()
         || nodes.adrift(ix).is_some()
-        || nodes
-            .named(nodes.parent(ix), nodes.name(ix))
-            .filter(|n| nodes.live(*n))
-            .nth(1)
-            .is_some()
-        || nodes.names().folds()
+        || !nodes.alone(ix)
 }
 
 /// All conflicts.

@@ -4,6 +4,7 @@
 use crate::id::{Dot, NodeId};
 use crate::node::{Gone, Head, Heads, Kind, Node, Place, Register};
 use crate::view::Names;
+use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub(crate) struct Nodes {
     touched: BTreeSet<Ix>,
     /// Nodes that the detaching of touched ones may have changed.
     dirty: BTreeSet<Ix>,
+    /// Directories that are one entry with others, each with all of them by rising id.
+    unions: HashMap<Ix, Arc<[Ix]>>,
     names: Arc<dyn Names>,
 }
 
@@ -93,6 +96,7 @@ impl Nodes {
             loops: Vec::new(),
             touched: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            unions: HashMap::new(),
             names,
         }
     }
@@ -206,6 +210,7 @@ impl Nodes {
         self.by_id.remove(&id);
         self.touched.remove(&ix);
         self.dirty.remove(&ix);
+        self.unions.remove(&ix);
         let slot = self.slot_mut(ix);
         slot.node = Arc::new(Node::unwritten(NodeId::ROOT, Kind::Dir, 0));
         slot.record = u32::MAX;
@@ -351,6 +356,14 @@ impl Nodes {
             .map(|(_, _, ix)| *ix)
     }
 
+    /// Whether no other live node wants the same name at the same path.
+    pub(crate) fn alone(&self, ix: Ix) -> bool {
+        let name = self.name(ix);
+        let parents = self.union(self.parent(ix));
+        let mut all = parents.iter().flat_map(|p| self.named(*p, name)).filter(|n| self.live(*n));
+        all.all(|n| n == ix)
+    }
+
     /// All nodes in `parent`, dead ones too.
     pub(crate) fn inside(&self, parent: Ix) -> impl Iterator<Item = Ix> + '_ {
         self.children
@@ -391,7 +404,58 @@ impl Nodes {
             self.mates(*ix, &mut dirty);
         }
         dirty.extend(affected);
+        self.unite(&mut dirty);
         dirty
+    }
+
+    /// The directories that are one entry with a directory, itself among them, by rising id.
+    pub(crate) fn union(&self, dir: Ix) -> SmallVec<[Ix; 2]> {
+        match self.unions.get(&dir) {
+            Some(all) => SmallVec::from_slice(all),
+            None => SmallVec::from_slice(&[dir]),
+        }
+    }
+
+    /// Finds out which of the dirty directories are now one entry with others, or no more; all that is in those is dirty too.
+    fn unite(&mut self, dirty: &mut BTreeSet<Ix>) {
+        let mut todo: Vec<Ix> = dirty.iter().copied().filter(|ix| self.kind(*ix) == Kind::Dir).collect();
+        while let Some(ix) = todo.pop() {
+            let (old, new) = (self.union(ix), self.find_union(ix));
+            if old == new {
+                continue;
+            }
+            let concerned: BTreeSet<Ix> = old.into_iter().chain(new).collect();
+            for dir in concerned {
+                let new = self.find_union(dir);
+                if new.len() > 1 {
+                    self.unions.insert(dir, new.as_slice().into());
+                } else {
+                    self.unions.remove(&dir);
+                }
+                dirty.insert(dir);
+                for child in self.inside(dir) {
+                    dirty.insert(child);
+                    if self.kind(child) == Kind::Dir {
+                        todo.push(child);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The live directories of one path, if that of their parents is known.
+    fn find_union(&self, dir: Ix) -> SmallVec<[Ix; 2]> {
+        let joins = |ix: Ix| self.kind(ix) == Kind::Dir && self.live(ix) && self.adrift(ix).is_none();
+        if dir == Ix::ROOT || !joins(dir) {
+            return SmallVec::from_slice(&[dir]);
+        }
+        let name = self.name(dir);
+        let mut all: SmallVec<[Ix; 2]> = SmallVec::new();
+        for parent in self.union(self.parent(dir)) {
+            all.extend(self.named(parent, name).filter(|ix| joins(*ix) && self.name(*ix) == name));
+        }
+        all.sort_by_key(|ix| self.id(*ix));
+        all
     }
 
     /// The touched nodes, with those whose deletion hangs on theirs, and those that waited for them as parents.
@@ -530,12 +594,15 @@ impl Nodes {
         }
     }
 
-    /// Those that stand in the same directory under the same name, or whose marked name this one's may be.
+    /// Those that stand at the same path under the same name, or whose marked name this one's may be.
     fn mates(&self, ix: Ix, dirty: &mut BTreeSet<Ix>) {
-        let (parent, name) = (self.parent(ix), self.name(ix));
-        dirty.extend(self.named(parent, name));
-        if let Some(plain) = crate::suffix::unmarked(name) {
-            dirty.extend(self.named(parent, &plain));
+        let name = self.name(ix);
+        let plain = crate::suffix::unmarked(name);
+        for parent in self.union(self.parent(ix)) {
+            dirty.extend(self.named(parent, name));
+            if let Some(plain) = &plain {
+                dirty.extend(self.named(parent, plain));
+            }
         }
     }
 }

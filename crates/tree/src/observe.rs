@@ -9,7 +9,7 @@ use crate::replica::Replica;
 use crate::suffix;
 use crate::survey::{At, Survey};
 use crate::view::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What a scan was turned into.
@@ -26,8 +26,8 @@ pub(crate) struct Observing<'a> {
     survey: Survey,
     /// The record of each thing found, once it has one.
     at: Vec<Option<RecordId>>,
-    /// Records that were found, at another path than recorded.
-    claimed: BTreeSet<RecordId>,
+    /// Records that were found at another path than recorded, and where.
+    claimed: HashMap<RecordId, usize>,
     /// Nodes as this scan leaves them. The replica's own keep their state to the end, so that all of the scan is judged by
     /// the projection that was before it.
     written: BTreeMap<Ix, Node>,
@@ -47,7 +47,7 @@ impl<'a> Observing<'a> {
             replica,
             survey,
             at,
-            claimed: BTreeSet::new(),
+            claimed: HashMap::new(),
             written: BTreeMap::new(),
             wall_ms,
             dot: None,
@@ -97,14 +97,12 @@ impl<'a> Observing<'a> {
     // ---- the same bytes
 
     fn match_gone(&mut self) {
-        let mut by_place: HashMap<(At, Arc<str>), usize> = HashMap::new();
         let mut by_key: HashMap<u64, usize> = HashMap::new();
         let mut by_bytes: HashMap<ContentId, Vec<usize>> = HashMap::new();
         for (i, f) in self.survey.found.iter().enumerate() {
             if f.record.is_some() || f.dropped {
                 continue;
             }
-            by_place.insert((f.parent, f.name.clone()), i);
             by_key.insert(f.stat.key.0, i);
             if let (true, Some(bytes)) = (f.stat.kind != Kind::Dir, &f.bytes) {
                 by_bytes.entry(bytes.id()).or_default().push(i);
@@ -117,10 +115,9 @@ impl<'a> Observing<'a> {
             .map(|id| (self.replica.records.depth(*id), *id))
             .collect();
         gone.sort();
-        // Where a moved directory was found.
-        let mut moved_to: HashMap<RecordId, usize> = HashMap::new();
-        let stays = |this: &Observing, record: &Record, moved_to: &HashMap<RecordId, usize>| {
-            let i = *by_place.get(&(At::Found(*moved_to.get(&record.parent)?), record.name.clone()))?;
+        let stays = |this: &Observing, record: &Record| {
+            let moved_to = At::Found(*this.claimed.get(&record.parent)?);
+            let i = *this.survey.places.get(&(moved_to, record.name.clone()))?;
             this.claimable(i, record).then_some(i)
         };
         let same_object =
@@ -130,9 +127,8 @@ impl<'a> Observing<'a> {
             let Some(record) = of(self, *id).filter(|r| r.kind == Kind::Dir) else {
                 continue;
             };
-            if let Some(i) = stays(self, &record, &moved_to).or_else(|| same_object(self, &record)) {
+            if let Some(i) = stays(self, &record).or_else(|| same_object(self, &record)) {
                 self.claim(i, *id);
-                moved_to.insert(*id, i);
             }
         }
         let mut rest = Vec::new();
@@ -140,7 +136,7 @@ impl<'a> Observing<'a> {
             let Some(record) = of(self, *id).filter(|r| r.kind != Kind::Dir) else {
                 continue;
             };
-            match stays(self, &record, &moved_to) {
+            match stays(self, &record) {
                 Some(i) => self.claim(i, *id),
                 None if record.leaving => {}
                 None => rest.push((*id, record)),
@@ -175,7 +171,7 @@ impl<'a> Observing<'a> {
 
     fn claim(&mut self, i: usize, id: RecordId) {
         self.at[i] = Some(id);
-        self.claimed.insert(id);
+        self.claimed.insert(id, i);
     }
 
     // ---- operations
@@ -570,9 +566,22 @@ impl<'a> Observing<'a> {
 
     fn vanished(&mut self) {
         let mut went: BTreeSet<NodeId> = BTreeSet::new();
-        let gone = self.survey.gone.iter().filter(|id| !self.claimed.contains(id));
+        let gone = self.survey.gone.iter().filter(|id| !self.claimed.contains_key(id));
         let mut gone: Vec<(usize, RecordId)> = gone.map(|id| (self.replica.records.depth(*id), *id)).collect();
         gone.sort();
+        // Of what is in a moved directory that was not listed, nothing is known.
+        let mut unknown: HashSet<RecordId> = HashSet::new();
+        gone.retain(|(_, id)| {
+            let Some(parent) = self.replica.records.get(*id).map(|r| r.parent) else {
+                return false;
+            };
+            let moved_to = self.claimed.get(&parent).map(|i| &self.survey.found[*i]);
+            let is_unknown = unknown.contains(&parent) || moved_to.is_some_and(|f| !f.listed);
+            if is_unknown {
+                unknown.insert(*id);
+            }
+            !is_unknown
+        });
         // A directory found elsewhere takes what is recorded in it along; what of that was not found is gone all the same.
         for (_, id) in &gone {
             let Some(record) = self.replica.records.get(*id).cloned() else {

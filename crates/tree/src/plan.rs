@@ -8,7 +8,7 @@ use crate::nodes::Ix;
 use crate::records::{Record, RecordId, Seen};
 use crate::replica::Replica;
 use crate::step::{Action, Expected, Outcome, RelPath, Wanted};
-use crate::view::Bytes;
+use crate::view::{Bytes, Fingerprint};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ pub struct Plan {
     pub removals: usize,
     /// Files and links whose bytes are replaced by others.
     pub overwrites: usize,
-    /// Whether more is to be planned once this is done.
+    /// Whether more is to be planned once this is done: there are nodes that this plan and those before it were not for, or
+    /// what the ones before it did may have made possible what was not.
     pub partial: bool,
     shows: Vec<Show>,
 }
@@ -41,6 +42,9 @@ impl Plan {
 pub struct Step {
     /// What to do.
     pub action: Action,
+    /// What became of the steps before it must be in the index before it is taken. It puts something where something else of
+    /// that kind was, and a scan after a crash would take the one for the other.
+    pub after_commit: bool,
     record: RecordId,
     /// Where the record is after the step.
     to: (RecordId, Arc<str>),
@@ -70,23 +74,32 @@ struct Item {
 }
 
 impl Replica {
-    /// Plans what is to be done on the disk: for about `limit` nodes, if there are more. `at_hand` says whether some bytes
-    /// are on this device; it is asked only where a conflict leaves a choice.
+    /// Plans what is to be done on the disk: for about `limit` nodes (at least one), if there are more. `at_hand` says whether
+    /// some bytes are on this device; it is asked only where a conflict leaves a choice.
+    ///
+    /// Plan after plan goes on with nodes that none of them was for, so that what cannot be done does not hold up the rest.
+    /// Whoever wants all done asks again as long as a plan is [`Plan::partial`], or a step of it was done.
     pub fn plan(&mut self, at_hand: &dyn Fn(&ContentId) -> bool, limit: usize) -> Plan {
         self.refresh();
         if self.stale.is_empty() {
             return Plan::default();
         }
-        let window: Vec<Ix> = self.stale.iter().copied().take(limit).collect();
-        let partial = window.len() < self.stale.len();
-        let mut plan = self.plan_for(at_hand, window);
-        if partial && plan.steps.is_empty() {
-            let all = self.stale.iter().copied().collect();
-            plan = self.plan_for(at_hand, all);
-        } else {
-            plan.partial = partial;
+        loop {
+            let mut waiting = self.stale.iter().copied().filter(|ix| !self.tried.contains(ix));
+            let window: Vec<Ix> = waiting.by_ref().take(limit.max(1)).collect();
+            let more = waiting.next().is_some();
+            self.tried.extend(&window);
+            let mut plan = self.plan_for(at_hand, window);
+            if more && plan.steps.is_empty() {
+                continue;
+            }
+            plan.partial = more || self.progress;
+            if !more {
+                self.tried.clear();
+                self.progress = false;
+            }
+            return plan;
         }
-        plan
     }
 
     /// How many files and links the whole plan would take away, and how many it would overwrite.
@@ -158,6 +171,7 @@ impl Replica {
     pub fn applied(&mut self, plan: &mut Plan, index: usize, outcome: &Outcome) {
         let Some(step) = plan.steps.get(index).cloned() else { return };
         let done = self.note_outcome(&step, outcome);
+        self.progress |= done;
         let Some(at) = step.show else { return };
         let show = &mut plan.shows[at];
         show.steps_left = show.steps_left.saturating_sub(1);
@@ -178,7 +192,8 @@ impl Replica {
         let Outcome::Done(stat) = outcome else {
             match &step.action {
                 Action::Make { .. } => self.records.release(step.record),
-                Action::Remove { .. } | Action::RemoveDir { .. } => {
+                // If the system failed, it may be done all the same: the next scan will say.
+                Action::Remove { .. } | Action::RemoveDir { .. } if !matches!(outcome, Outcome::Failed(_)) => {
                     if let Some(record) = self.records.get_mut(step.record) {
                         record.leaving = false;
                     }
@@ -221,7 +236,7 @@ impl Replica {
                 };
                 record.exec = *exec;
                 if let Some(stat) = stat {
-                    record.print = stat.print;
+                    touched(record, &stat.print);
                 }
             }
             Action::Rename { .. } => {
@@ -230,7 +245,7 @@ impl Replica {
                 }
                 self.rename_record(step.record, step.to.0, step.to.1.clone());
                 if let (Some(record), Some(stat)) = (self.records.get_mut(step.record), stat) {
-                    record.print = stat.print;
+                    touched(record, &stat.print);
                 }
             }
             Action::Remove { .. } | Action::RemoveDir { .. } => self.remove_record(step.record),
@@ -268,6 +283,14 @@ impl Replica {
     }
 }
 
+/// Takes over what a step that leaves the bytes alone made of the fingerprint. If it says that the bytes are others by now, the
+/// record keeps what it knew, and the next scan finds them.
+fn touched(record: &mut Record, print: &Fingerprint) {
+    if (record.print.size, record.print.mtime_ns) == (print.size, print.mtime_ns) {
+        record.print = *print;
+    }
+}
+
 /// Whether, at one look, a node is shown by its record just as it should be, or is dead and not shown.
 pub(crate) fn plainly_shown(view: &View, ix: Ix) -> bool {
     let nodes = view.nodes;
@@ -277,10 +300,9 @@ pub(crate) fn plainly_shown(view: &View, ix: Ix) -> bool {
     }
     let node = nodes.node(ix);
     let Some(record) = record else { return false };
-    let alone = |parent: Ix| nodes.named(parent, nodes.name(ix)).filter(|n| nodes.live(*n)).count() == 1;
     let parent = nodes.parent(ix);
     let in_place = match view.records.get(record.parent) {
-        Some(above) => above.members.len() == 1 && above.shows(parent),
+        Some(above) => above.members.len() == 1 && above.shows(parent) && nodes.union(parent).len() == 1,
         None => false,
     };
     nodes.adrift(ix).is_none()
@@ -291,7 +313,7 @@ pub(crate) fn plainly_shown(view: &View, ix: Ix) -> bool {
         && record.seen(ix) == Some(&Seen::Everything)
         && record.name == *nodes.name(ix)
         && in_place
-        && alone(parent)
+        && nodes.alone(ix)
         && node.contents[0].1.id() == record.bytes.id()
         && (record.kind != Kind::File || !nodes.names().keeps_exec() || node.executable() == record.exec)
 }
@@ -361,6 +383,7 @@ impl<'v, 'a> Planner<'v, 'a> {
                 continue;
             };
             todo.extend(entry.members.iter().copied());
+            todo.extend(self.in_the_way_of(&entry));
             if self.item_of.contains_key(&entry.members[0]) {
                 continue;
             }
@@ -401,6 +424,19 @@ impl<'v, 'a> Planner<'v, 'a> {
             .enumerate()
             .map(|(i, item)| (item.entry.members[0], i))
             .collect();
+    }
+
+    /// What the record shows that stands where an entry belongs.
+    fn in_the_way_of(&self, entry: &Entry) -> Vec<Ix> {
+        let parent = if entry.parent == Ix::ROOT {
+            Some(RecordId::ROOT)
+        } else {
+            self.view.record(entry.parent)
+        };
+        let hash = self.view.nodes.name_hash(&entry.name);
+        let stands = parent.into_iter().flat_map(|p| self.view.records.hashed(p, hash));
+        let records = stands.filter_map(|id| self.view.records.get(id));
+        records.flat_map(|r| r.members.iter().map(|(m, _)| *m)).collect()
     }
 
     fn membership_changed(&self, entry: &Entry) -> bool {
@@ -549,12 +585,21 @@ impl<'v, 'a> Planner<'v, 'a> {
         if let Some(at) = show {
             self.shows[at].steps_left += 1;
         }
+        let after_commit = matches!(action, Action::Make { .. } | Action::Rename { .. }) && self.takes_the_place(record, &to);
         self.steps.push(Step {
             action,
+            after_commit,
             record,
             to,
             show,
         });
+    }
+
+    /// Whether another record of any kind is in the index where this step puts one.
+    fn takes_the_place(&self, record: RecordId, to: &(RecordId, Arc<str>)) -> bool {
+        let records = self.view.records;
+        let stood = records.hashed(to.0, self.view.nodes.name_hash(&to.1));
+        stood.into_iter().any(|id| id != record)
     }
 
     fn show_of(&mut self, i: usize) -> usize {

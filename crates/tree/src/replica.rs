@@ -33,6 +33,10 @@ pub struct Replica {
     pub(crate) acks: BTreeMap<ReplicaId, Vector>,
     /// Live nodes that their record may not show as it should, and dead ones that have a record.
     pub(crate) stale: BTreeSet<Ix>,
+    /// Those of them that a plan was for, in this round of plans.
+    pub(crate) tried: BTreeSet<Ix>,
+    /// Whether a step of this round was done.
+    pub(crate) progress: bool,
     /// Nodes that may be part of a conflict.
     pub(crate) suspects: BTreeSet<Ix>,
     sequence: u64,
@@ -120,6 +124,8 @@ impl Replica {
             have: Vector::default(),
             acks: BTreeMap::from([(id, Vector::default())]),
             stale: BTreeSet::new(),
+            tried: BTreeSet::new(),
+            progress: false,
             suspects: BTreeSet::new(),
             sequence: 0,
             log: Vec::new(),
@@ -354,6 +360,7 @@ impl Replica {
                 dropped += 1;
                 self.dropped.push(self.nodes.id(ix));
                 self.stale.remove(&ix);
+                self.tried.remove(&ix);
                 self.suspects.remove(&ix);
                 self.changed.remove(&ix);
                 self.nodes.forget(ix);

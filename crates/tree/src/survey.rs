@@ -27,12 +27,16 @@ pub(crate) struct Found {
     pub(crate) bytes: Option<Bytes>,
     /// It could not be read: nothing is inferred.
     pub(crate) dropped: bool,
+    /// A directory whose entries are known.
+    pub(crate) listed: bool,
 }
 
 /// A scan in the making.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub(crate) found: Vec<Found>,
+    /// Which of them are where.
+    pub(crate) places: HashMap<(At, Arc<str>), usize>,
     /// Records whose path, or whose kind of thing there, is no more.
     pub(crate) gone: BTreeSet<RecordId>,
     /// Directories that were met.
@@ -53,8 +57,8 @@ impl Survey {
         Survey::default()
     }
 
-    /// Takes in all entries of a directory; one that could not be listed to its end is not told here. A directory is
-    /// listed after the one that it is in.
+    /// Takes in all entries of a directory. One that could not be listed to its end is not told here: then nothing is inferred
+    /// of what may be in it. A directory is listed after the one that it is in. What was looked at before is forgotten.
     pub fn listed(&mut self, replica: &Replica, dir: &str, entries: &[Listed]) {
         let Some(at) = self.at(replica, dir) else {
             self.unrooted = true;
@@ -67,6 +71,9 @@ impl Survey {
                 Some(stat) => there.extend(self.entry(replica, at, dir, name, stat)),
                 None => there.extend(skipped(replica, at, name)),
             }
+        }
+        if let At::Found(i) = at {
+            self.found[i].listed = true;
         }
         if let At::Record(id) = at {
             for child in replica.records.inside(id) {
@@ -87,7 +94,13 @@ impl Survey {
             self.unrooted |= stat.is_some();
             return;
         };
-        let there = stat.and_then(|stat| self.entry(replica, at, dir, &Arc::from(name), &stat));
+        let there = match stat {
+            Some(stat) => self.entry(replica, at, dir, &Arc::from(name), &stat),
+            None => {
+                self.supersede(at, &Arc::from(name));
+                None
+            }
+        };
         if let At::Record(id) = at {
             let other = replica.child(id, name).filter(|r| Some(*r) != there);
             if let Some(other) = other {
@@ -148,6 +161,21 @@ impl Survey {
         };
         let record = recorded.as_ref().map(|(id, _)| *id);
         let unchanged = recorded.is_some_and(|(_, r)| as_recorded(r, stat));
+        if let Some(id) = record.filter(|id| self.gone.contains(id)) {
+            for below in replica.records.below(id) {
+                self.gone.remove(&below);
+            }
+        }
+        if let Some(i) = self.places.get(&(at, name.clone())).copied() {
+            let old = &mut self.found[i];
+            if !unchanged && !old.dropped && old.stat.kind == stat.kind {
+                if old.stat != *stat {
+                    (old.stat, old.bytes) = (*stat, old.bytes.take().filter(|b| *b == Bytes::Dir));
+                }
+                return record;
+            }
+            self.supersede(at, name);
+        }
         if let (Kind::Dir, Some(id)) = (stat.kind, record) {
             self.dirs.insert(path(), At::Record(id));
         }
@@ -164,6 +192,7 @@ impl Survey {
                 .filter(|(_, r)| r.key == stat.key && r.print == stat.print)
                 .map(|(_, r)| r.bytes.clone()),
         };
+        self.places.insert((at, name.clone()), self.found.len());
         self.found.push(Found {
             parent: at,
             name: name.clone(),
@@ -171,8 +200,16 @@ impl Survey {
             record,
             bytes,
             dropped: false,
+            listed: false,
         });
         record
+    }
+
+    /// Forgets what was found at a place, because a later look found something else.
+    fn supersede(&mut self, at: At, name: &Arc<str>) {
+        if let Some(i) = self.places.remove(&(at, name.clone())) {
+            self.found[i].dropped = true;
+        }
     }
 
     /// The files and links whose bytes are to be read, with their paths. What was only moved, as far as the disk can tell
