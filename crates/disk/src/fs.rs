@@ -89,6 +89,8 @@ pub trait WriteFile: Send {
 pub trait Fs: Send + Sync {
     /// How this disk treats names.
     fn names(&self) -> &dyn Names;
+    /// Whether this disk keeps executable bits; if not, [`Stat::exec`] is `None`.
+    fn keeps_exec(&self) -> bool;
     /// What is at `path`, not following a link there; `None` only if nothing is.
     ///
     /// # Errors

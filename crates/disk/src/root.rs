@@ -55,6 +55,13 @@ pub fn look(fs: &dyn Fs) -> Result<Found, FsError> {
     Ok(serde_json::from_slice(&text[..length]).map_or(Found::Damaged, Found::Marker))
 }
 
+/// Whether the directory at a path of this computer is marked as a replica's.
+#[must_use]
+pub fn marked_as(root: &std::path::Path, replica: &str) -> bool {
+    let text = std::fs::read(root.join(MARKER));
+    text.is_ok_and(|text| serde_json::from_slice::<Marker>(&text).is_ok_and(|m| m.replica == replica))
+}
+
 /// Writes the marker, durably; the old one stays until the new one is whole.
 ///
 /// # Errors

@@ -37,6 +37,10 @@ pub enum Input {
     Disconnect(ReplicaId, ReplicaId),
     /// Paths may have changed on a disk.
     Dirty(ReplicaId, Scope),
+    /// Anything may have changed on a disk: what tells of changes has lost some.
+    Rescan(ReplicaId, String),
+    /// Not all changes of a disk are told any more.
+    Unwatched(ReplicaId, String),
     /// What a scan found.
     Scanned(ReplicaId, Vec<Scanned>),
     /// A scan ended.
@@ -220,6 +224,15 @@ impl Core {
                 self.sessions.remove(&(b, a));
             }
             Input::Dirty(id, scope) => self.dirty(id, scope),
+            Input::Rescan(id, why) => {
+                tracing::info!(%id, why, "looks at everything again");
+                self.dirty(id, Scope::All);
+            }
+            Input::Unwatched(id, why) => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.unwatched = Some(why);
+                }
+            }
             Input::Scanned(id, found) => self.scanned(id, found),
             Input::ScanEnded(id, end) => self.scan_ended(id, end),
             Input::Read(id, results) => self.read(id, results),
@@ -323,6 +336,18 @@ impl Core {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.hosts.values().all(|host| host.is_quiet())
+    }
+
+    /// Whether something failed that may be tried again.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.hosts.values().any(|host| !host.failures.is_empty())
+    }
+
+    /// The replicas whose disks do not tell of all changes any more.
+    #[must_use]
+    pub fn unwatched(&self) -> Vec<ReplicaId> {
+        self.hosts.iter().filter(|(_, host)| host.unwatched.is_some()).map(|(id, _)| *id).collect()
     }
 
     /// Where the bytes of some nodes can be had: replicas of this program whose disks show them.

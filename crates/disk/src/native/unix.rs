@@ -138,6 +138,10 @@ impl Fs for NativeFs {
         &self.rules
     }
 
+    fn keeps_exec(&self) -> bool {
+        self.exec
+    }
+
     fn stat(&self, path: &str) -> FsResult<Option<Entry>> {
         if path.is_empty() {
             if !self.root_is_there()? {

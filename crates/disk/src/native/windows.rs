@@ -178,6 +178,10 @@ impl Fs for NativeFs {
         &self.rules
     }
 
+    fn keeps_exec(&self) -> bool {
+        false
+    }
+
     fn stat(&self, path: &str) -> FsResult<Option<Entry>> {
         if path.is_empty() && !self.root_is_there()? {
             return Ok(None);

@@ -55,7 +55,8 @@ pub(crate) struct Host {
     /// The next plan is to be for everything.
     pub(crate) plan_whole: bool,
     pub(crate) moved: Moved,
-    pub(crate) scans: u64,
+    /// Why not all changes of its disk are told.
+    pub(crate) unwatched: Option<String>,
 }
 
 /// A change that waits for a person.
@@ -90,7 +91,7 @@ impl Host {
             steps_before: 0,
             plan_whole: false,
             moved: Moved::default(),
-            scans: 0,
+            unwatched: None,
         }
     }
 

@@ -32,7 +32,6 @@ impl Core {
         host.phase = Phase::Scanning;
         host.survey = Survey::new();
         host.scope = scope.clone();
-        host.scans += 1;
         match &scope {
             Scope::All => host.problems.clear(),
             Scope::Paths(paths) => {

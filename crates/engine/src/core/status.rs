@@ -50,6 +50,8 @@ pub struct HostStatus {
     pub moved: Moved,
     /// Trouble with single paths.
     pub problems: Vec<Problem>,
+    /// Why not all changes of its disk are told at once.
+    pub unwatched: Option<String>,
     /// A change that is held: how many files would be removed and overwritten, of how many.
     pub held: Option<(usize, usize, usize)>,
 }
@@ -113,6 +115,7 @@ impl Core {
             applied: host.steps_done,
             moved: host.moved,
             problems,
+            unwatched: host.unwatched.clone(),
             held: host.held.as_ref().map(|h| (h.removals, h.overwrites, h.files)),
         })
     }

@@ -1,0 +1,230 @@
+//! `bifold sync LEFT RIGHT`.
+
+use crate::args::{Prefer, ResolveSide, Sync};
+use crate::fatal::Fatal;
+use crate::people::People;
+use crate::{report, roots};
+use bifold_disk::native::NativeFs;
+use bifold_disk::scan::Scope;
+use bifold_disk::watch::{WatchError, Watched, Watcher};
+use bifold_engine::carry::Carrier;
+use bifold_engine::core::{self, Core, Decide, Input, Settings, Side, Status};
+use bifold_engine::open::{OpenOptions, open};
+use bifold_engine::run::{Event, Loop, POLL, RunOptions, random};
+use bifold_store::Store;
+use bifold_tree::ReplicaId;
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs the command; returns its exit code.
+pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
+    let home = home(sync)?;
+    let paths = roots::check(sync, &home)?;
+    let mut store = open_store(sync, &home)?;
+    let specs = roots::specs(sync, &paths)?;
+    let options = OpenOptions { dry: sync.dry_run, ignore: &sync.ignore, random: &mut random };
+    let opened = open(&mut store, specs, options)?;
+    let ids: Vec<ReplicaId> = opened.iter().map(|(replica, _)| replica.id()).collect();
+    let core = Core::new(settings(sync, &ids));
+    let mut first = Vec::new();
+    let mut open_roots = Vec::new();
+    for (replica, root) in opened {
+        first.push(Input::Attach { replica: Box::new(replica), name: root.name.clone() });
+        open_roots.push(root);
+    }
+    first.push(Input::Connect(ids[0], ids[1]));
+    first.extend(sync.resolve.iter().map(|r| {
+        let side = match r.side {
+            ResolveSide::Left => Side::Replica(ids[0]),
+            ResolveSide::Right => Side::Replica(ids[1]),
+            ResolveSide::Both => Side::Both,
+            ResolveSide::Delete => Side::Deleted,
+        };
+        Input::Decide(Decide { path: r.path.clone(), side })
+    }));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fatal::new(format!("the program cannot be started: {e}")))?;
+    let carrier = Carrier::new(store, open_roots, sync.dry_run);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+    let mut options = RunOptions { forever: sync.watch, dry: sync.dry_run, threads, unwatched: Vec::new() };
+    let mut face = Face::new(sync, &ids);
+    let unwatched = if sync.watch { unwatchable(&paths) } else { Vec::new() };
+    for (i, why) in &unwatched {
+        face.notice(&format!("{}: {why}; it is looked at every {} s", paths[*i].display(), POLL.as_secs()));
+        options.unwatched.push(ids[*i]);
+    }
+    let mut engine = Loop::new(core, carrier, options);
+    let mut watchers = Vec::new();
+    if sync.watch {
+        for i in (0..2).filter(|i| !unwatched.iter().any(|(u, _)| u == i)) {
+            watchers.push(watch(&paths[i], ids[i], &engine)?);
+        }
+        face.notice("watching; stop with Ctrl-C");
+    }
+    let status = runtime.block_on(async {
+        let stop = stop_signal();
+        engine.run(first, stop, &mut |event| face.event(event)).await
+    })?;
+    drop(watchers);
+    face.end(&status);
+    runtime.shutdown_background();
+    Ok(ExitCode::from(if report::in_sync(&status) { 0 } else { 1 }))
+}
+
+/// The directory of the index, made if need be.
+fn home(sync: &Sync) -> Result<PathBuf, Fatal> {
+    let home = match &sync.home {
+        Some(home) => home.clone(),
+        None => directories::ProjectDirs::from("", "", "bifold")
+            .map(|dirs| dirs.data_dir().to_owned())
+            .ok_or_else(|| Fatal::new("no home directory is known for this user").hint("Say where to keep the index with --home DIR."))?,
+    };
+    if !sync.dry_run && !home.is_dir() {
+        // Not before the sides are known to be good: a mistyped command shall leave nothing behind.
+        roots::check(sync, &home)?;
+        std::fs::create_dir_all(&home).map_err(|e| {
+            Fatal::new(format!("the home {} cannot be made ({e})", home.display())).hint("Choose another with --home DIR.")
+        })?;
+    }
+    Ok(home)
+}
+
+fn open_store(sync: &Sync, home: &Path) -> Result<Store, Fatal> {
+    let path = home.join("index.db");
+    if sync.dry_run {
+        return Ok(Store::open_read_only(&path)?);
+    }
+    if sync.rebuild_index && path.exists() {
+        let aside = Store::set_aside(&path)?;
+        eprintln!("the old index is kept as {}", aside.display());
+    }
+    Ok(Store::open(&path)?)
+}
+
+fn settings(sync: &Sync, ids: &[ReplicaId]) -> Settings {
+    let prefer = match sync.prefer {
+        Prefer::Ask => core::Prefer::Ask,
+        Prefer::Newest => core::Prefer::Newest,
+        Prefer::Left => core::Prefer::Replica(ids[0]),
+        Prefer::Right => core::Prefer::Replica(ids[1]),
+        Prefer::Both => core::Prefer::Both,
+    };
+    let plan_size = if sync.dry_run { usize::MAX } else { Settings::default().plan_size };
+    Settings { prefer, allow_mass_change: sync.allow_mass_change, plan_size, ..Settings::default() }
+}
+
+/// The roots that tell nothing of their changes.
+fn unwatchable(paths: &[PathBuf; 2]) -> Vec<(usize, String)> {
+    let blind = |(_, path): &(usize, &PathBuf)| !bifold_disk::watch::has_events(path);
+    paths.iter().enumerate().filter(blind).map(|(i, _)| (i, "this kind of disk does not tell of all changes".to_owned())).collect()
+}
+
+fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Watcher, Fatal> {
+    let door = engine.door();
+    let rules = NativeFs::open_read_only(path).map_err(|e| Fatal::new(e.to_string()))?.rules();
+    let tell = move |watched| {
+        let input = match watched {
+            Watched::Dirty(paths) if paths.iter().any(String::is_empty) => Input::Dirty(id, Scope::All),
+            Watched::Dirty(paths) => Input::Dirty(id, Scope::Paths(paths)),
+            Watched::Rescan { why } => Input::Rescan(id, why),
+            Watched::Limited(error) => Input::Unwatched(id, error.to_string()),
+        };
+        let _ = door.put(input);
+    };
+    Watcher::start(path, rules, tell).map_err(|e| {
+        let exhausted = matches!(e, WatchError::Exhausted { .. });
+        let fatal = Fatal::new(format!("{} cannot be watched: {e}", path.display()));
+        if exhausted { fatal.hint("Raise the limit, or run without --watch from time to time.") } else { fatal }
+    })
+}
+
+/// Resolves when someone wants the program to stop.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Who is told what happens: people, or a program.
+struct Face<'a> {
+    sync: &'a Sync,
+    names: Vec<(ReplicaId, &'static str)>,
+    people: People,
+}
+
+impl<'a> Face<'a> {
+    fn new(sync: &'a Sync, ids: &[ReplicaId]) -> Face<'a> {
+        Face { sync, names: ids.iter().copied().zip(roots::SIDES).collect(), people: People::new() }
+    }
+
+    fn name(&self, id: ReplicaId) -> &'static str {
+        self.names.iter().find(|(r, _)| *r == id).map_or("?", |(_, name)| name)
+    }
+
+    fn notice(&self, text: &str) {
+        if self.sync.json {
+            put_line(&json!({ "event": "notice", "message": text }));
+        } else {
+            println!("{text}");
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Planned { replica, steps } => {
+                let side = self.name(replica);
+                if !self.sync.json {
+                    self.people.planned(side, &steps);
+                } else if self.sync.watch {
+                    put_line(&json!({ "event": "applying", "replica": side, "steps": steps.len() }));
+                }
+            }
+            Event::Progress { replica, bytes, of } => {
+                if !self.sync.json {
+                    self.people.progress(bytes, of);
+                } else if self.sync.watch {
+                    put_line(&json!({ "event": "progress", "replica": self.name(replica), "bytes": bytes, "of": of }));
+                }
+            }
+            Event::Quiet(status) => self.tell("synced", &status),
+        }
+    }
+
+    fn tell(&mut self, event: &str, status: &Status) {
+        if self.sync.json {
+            let mut result = report::json(status);
+            if let (true, Some(map)) = (self.sync.watch, result.as_object_mut()) {
+                map.insert("event".into(), json!(event));
+            }
+            put_line(&result);
+        } else {
+            self.people.summary(status, self.sync);
+        }
+    }
+
+    fn end(&mut self, status: &Status) {
+        self.tell("stopped", status);
+    }
+}
+
+/// One line on standard output, at once. Nobody may be reading any more.
+fn put_line(value: &serde_json::Value) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{value}");
+    let _ = out.flush();
+}

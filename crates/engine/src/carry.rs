@@ -1,0 +1,277 @@
+//! Carrying effects out: the same functions serve the program, in threads, and the test kit, one after the other.
+
+use crate::core::{Commit, Core, Input, ScanEnd, ToApply, ToRead};
+use crate::root::Root;
+use bifold_chunk::{ChunkList, Chunker, Manifest};
+use bifold_disk::apply::{Applied, Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
+use bifold_disk::fs::Fs;
+use bifold_disk::read::{Read, read};
+use bifold_disk::root::mark;
+use bifold_disk::scan::{Scanned, Scope, scan};
+use bifold_disk::stage::{HISTORY, Origin, Supply};
+use bifold_store::{Reason, Store, StoreError, Taken, Tokens};
+use bifold_tree::{Action, Bytes, ContentId, Problem, ReplicaId};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+
+/// The smallest file that can have several chunks, in bytes.
+const SEVERAL_CHUNKS: u64 = 16 * 1024;
+/// Results of reading are told in parts of at most so many files.
+const READ_PART: usize = 512;
+
+/// Trouble that ends a run: what was done until then is noted, and the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum CarryError {
+    /// The index.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The marker in a root.
+    #[error("{path}: its marker cannot be written ({source}); see that the folder is writable and its disk not full")]
+    Marker {
+        /// The root.
+        path: String,
+        /// What the system said.
+        source: bifold_disk::fs::FsError,
+    },
+}
+
+/// The index and the roots.
+pub struct Carrier {
+    store: Store,
+    roots: BTreeMap<ReplicaId, Arc<Root>>,
+    /// Nothing is written anywhere.
+    dry: bool,
+}
+
+impl Carrier {
+    /// For these roots.
+    #[must_use]
+    pub fn new(store: Store, roots: Vec<Root>, dry: bool) -> Carrier {
+        Carrier { store, roots: roots.into_iter().map(|r| (r.replica, Arc::new(r))).collect(), dry }
+    }
+
+    /// A root.
+    #[must_use]
+    pub fn root(&self, id: ReplicaId) -> Option<&Arc<Root>> {
+        self.roots.get(&id)
+    }
+
+    /// All roots.
+    pub fn roots(&self) -> impl Iterator<Item = &Arc<Root>> {
+        self.roots.values()
+    }
+
+    /// Gives the index back.
+    #[must_use]
+    pub fn into_store(self) -> Store {
+        self.store
+    }
+
+    /// Writes to the index. The first time in a run, the root and the index are given a token that says that they belong
+    /// together.
+    ///
+    /// # Errors
+    /// If the index or the root cannot be written; nothing of this was.
+    pub fn commit(&mut self, id: ReplicaId, commit: &Commit, wall_ms: u64, random: u64) -> Result<(), CarryError> {
+        if self.dry {
+            return Ok(());
+        }
+        self.begin_session(id, random)?;
+        self.store.commit(|tx| {
+            for (content, list) in &commit.chunks {
+                let manifest = Manifest::new(ChunkList::clone(list));
+                debug_assert_eq!(manifest.root(), *content);
+                tx.put_manifest(&manifest)?;
+            }
+            if let Some(changes) = &commit.changes {
+                tx.apply(id, changes)?;
+            }
+            for kept in &commit.kept {
+                tx.add_history(&Taken {
+                    replica: id,
+                    stored: kept.stored.clone(),
+                    content: kept.bytes.id(),
+                    path: kept.path.clone(),
+                    time_ms: wall_ms,
+                    reason: if kept.deleted { Reason::Deleted } else { Reason::Replaced },
+                    size: kept.size,
+                })?;
+            }
+            if commit.durable {
+                tx.durable();
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn begin_session(&mut self, id: ReplicaId, random: u64) -> Result<(), CarryError> {
+        let Some(root) = self.roots.get(&id).filter(|r| !r.in_session.swap(true, Ordering::Relaxed)) else { return Ok(()) };
+        let Some(hosted) = self.store.replica(id)? else { return Ok(()) };
+        let current = hosted.tokens.pending.unwrap_or(hosted.tokens.current);
+        // The marker may say either, until the new one is written.
+        let old = if root.marked.load(Ordering::Relaxed) { self.marker_token(root).unwrap_or(current) } else { current };
+        self.store.commit(|tx| tx.set_tokens(id, Tokens { current: old, pending: Some(random) }))?;
+        mark(root.fs.as_ref(), &root.marker(random))
+            .map_err(|source| CarryError::Marker { path: root.path.display().to_string(), source })?;
+        root.marked.store(true, Ordering::Relaxed);
+        self.store.commit(|tx| tx.set_tokens(id, Tokens { current: random, pending: None }))?;
+        Ok(())
+    }
+
+    fn marker_token(&self, root: &Root) -> Option<u64> {
+        match bifold_disk::root::look(root.fs.as_ref()) {
+            Ok(bifold_disk::root::Found::Marker(marker)) => u64::from_str_radix(&marker.token, 16).ok(),
+            _ => None,
+        }
+    }
+
+    /// Finds out where the bytes for some steps can be had: on the target's own disk first, then in the history, then where
+    /// other replicas show them.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn jobs(&self, core: &Core, id: ReplicaId, steps: Vec<ToApply>) -> Result<Vec<Job>, CarryError> {
+        let mut jobs = Vec::with_capacity(steps.len());
+        for step in steps {
+            let supply = match content_of(&step.action) {
+                Some((content, size)) => self.supply(core, id, &step, content, size)?,
+                None => Supply::default(),
+            };
+            jobs.push(Job { action: step.action, supply });
+        }
+        Ok(jobs)
+    }
+
+    fn supply(&self, core: &Core, id: ReplicaId, step: &ToApply, content: ContentId, size: u64) -> Result<Supply, CarryError> {
+        let mut supply = Supply::default();
+        let (Some(root), Some(replica)) = (self.roots.get(&id), core.replica(id)) else { return Ok(supply) };
+        let here = |path: String| Origin { fs: root.fs.clone(), path, local: true };
+        if size == 0 {
+            supply.origins.push(here(String::new())); // no bytes: from anywhere
+            return Ok(supply);
+        }
+        for record in self.store.find_content(id, content)? {
+            supply.origins.extend(replica.recorded_by(record).map(|r| here(r.path)));
+        }
+        for taken in self.store.history(content)? {
+            let Some(other) = self.roots.get(&taken.replica) else { continue };
+            let path = format!("{HISTORY}/{}", taken.stored);
+            supply.origins.push(Origin { fs: other.fs.clone(), path, local: taken.replica == id });
+        }
+        for (other, path) in &step.origins {
+            if let Some(other) = self.roots.get(other) {
+                supply.origins.push(Origin { fs: other.fs.clone(), path: path.clone(), local: false });
+            }
+        }
+        if supply.origins.is_empty() {
+            for (other, record) in self.store.find_content_anywhere(content)? {
+                let recorded = core.replica(other).and_then(|r| r.recorded_by(record));
+                if let (Some(root), Some(recorded)) = (self.roots.get(&other), recorded) {
+                    supply.origins.push(Origin { fs: root.fs.clone(), path: recorded.path, local: other == id });
+                }
+            }
+        }
+        if size > SEVERAL_CHUNKS {
+            supply.chunks = self.store.manifest(content)?.map(|m| Arc::new(m.into_list()));
+            if let (Action::Write { path, expected, .. }, Some(_)) = (&step.action, &supply.chunks)
+                && let Bytes::File(old) = expected.bytes
+                && let Some(manifest) = self.store.manifest(old)?
+            {
+                supply.old.push((here(path.to_string()), Arc::new(manifest.into_list())));
+            }
+        }
+        Ok(supply)
+    }
+}
+
+/// Scans a root, and then looks whether it is still the one that was synced.
+pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn FnMut(Input)) {
+    let mut batch: Vec<Scanned> = Vec::new();
+    let mut size = 0;
+    let ended = scan(root.fs.as_ref(), &root.ignore, scope, stop, &mut |found| {
+        size += if let Scanned::Listed { entries, .. } = &found { entries.len() + 1 } else { 1 };
+        batch.push(found);
+        if size >= 1024 {
+            size = 0;
+            tell(Input::Scanned(root.replica, std::mem::take(&mut batch)));
+        }
+    });
+    tell(Input::Scanned(root.replica, batch));
+    let end = match root.is_another() {
+        _ if !ended => ScanEnd::Stopped,
+        Ok(None) => ScanEnd::Complete,
+        Ok(Some(why)) => ScanEnd::NotTheRoot(why),
+        Err(e) => ScanEnd::NotTheRoot(format!("{}: its marker cannot be read ({e}); nothing was changed", root.path.display())),
+    };
+    tell(Input::ScanEnded(root.replica, end));
+}
+
+/// Reads files, in some threads, and tells the results in parts.
+pub fn run_read(root: &Root, files: &[ToRead], threads: usize, stop: &AtomicBool, tell: &mut dyn FnMut(Input)) {
+    if threads <= 1 || files.len() <= 1 {
+        let mut chunker = Chunker::new();
+        for part in files.chunks(READ_PART) {
+            let results = part.iter().map(|file| (file.index, read_one(root.fs.as_ref(), file, stop, &mut chunker))).collect();
+            tell(Input::Read(root.replica, results));
+        }
+        return;
+    }
+    let next = AtomicUsize::new(0);
+    let (send, receive) = mpsc::sync_channel(threads * 2);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (send, next) = (send.clone(), &next);
+            scope.spawn(move || {
+                let mut chunker = Chunker::new();
+                loop {
+                    let first = next.fetch_add(32, Ordering::Relaxed);
+                    let Some(part) = files.get(first..files.len().min(first + 32)).filter(|p| !p.is_empty()) else { break };
+                    let results: Vec<_> =
+                        part.iter().map(|file| (file.index, read_one(root.fs.as_ref(), file, stop, &mut chunker))).collect();
+                    if send.send(results).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        for results in receive {
+            tell(Input::Read(root.replica, results));
+        }
+    });
+}
+
+fn read_one(fs: &dyn Fs, file: &ToRead, stop: &AtomicBool, chunker: &mut Chunker) -> Result<Read, Problem> {
+    if stop.load(Ordering::Relaxed) {
+        let message = "the program was stopped before it was read".to_owned();
+        return Err(Problem { path: file.path.clone(), kind: bifold_tree::ProblemKind::Unreadable, message });
+    }
+    read(fs, &file.path, file.kind, chunker)
+}
+
+/// Takes steps, batch by batch; after each the disk is synced, and what became of it is told.
+pub fn run_apply(
+    root: &Root,
+    jobs: Vec<Job>,
+    run: u64,
+    threads: usize,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(u64) + Sync),
+    tell: &mut dyn FnMut(Input),
+) {
+    let mut applier = Applier::new(root.fs.as_ref(), &root.ignore, stop, run, threads);
+    let mut rest = jobs.as_slice();
+    while !rest.is_empty() && !stop.load(Ordering::Relaxed) {
+        let (mut steps, mut bytes) = (0, 0);
+        while steps < rest.len() && steps < BATCH_STEPS && (steps == 0 || bytes < BATCH_BYTES) {
+            bytes += content_of(&rest[steps].action).map_or(0, |(_, size)| size);
+            steps += 1;
+        }
+        let Applied { outcomes, kept, moved } = applier.apply(&rest[..steps], progress);
+        tell(Input::Applied(root.replica, outcomes, kept, moved));
+        rest = &rest[steps..];
+    }
+    tell(Input::ApplyEnded(root.replica));
+}

@@ -1,0 +1,212 @@
+//! Opening roots: which replica each is, and whether it is still what it was. Where an index or the files were put back from an
+//! older state, the root joins anew, as a union: absence is then no deletion.
+
+use crate::root::{FsNames, Root, RootSpec, damaged, gone};
+use bifold_disk::apply::Applier;
+use bifold_disk::fs::FsError;
+use bifold_disk::ignore::{BadPattern, Ignore};
+use bifold_disk::root::{Found, Marker, look, marked_as};
+use bifold_store::{Folder, FolderId, Hosted, Store, StoreError, Tokens};
+use bifold_tree::{Policy, Replica, ReplicaId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Why roots cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A root is not the one that was synced.
+    #[error("{0}")]
+    NotTheRoot(String),
+    /// A root cannot be read or written.
+    #[error("{path}: {what}: {source}")]
+    Disk {
+        /// The root.
+        path: String,
+        /// What was tried, and what to do.
+        what: &'static str,
+        /// What the system said.
+        source: FsError,
+    },
+    /// The index.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A pattern.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+}
+
+/// How to open.
+pub struct OpenOptions<'a> {
+    /// Nothing may be written, anywhere.
+    pub dry: bool,
+    /// Patterns of what is ignored.
+    pub ignore: &'a [String],
+    /// Random numbers.
+    pub random: &'a mut dyn FnMut() -> u64,
+}
+
+/// What is known of a root before it is opened.
+enum Known {
+    /// The replica that it is, as the index has it.
+    As(Box<Hosted>),
+    /// It is new, in place of a replica that is no longer.
+    New { folder: Option<FolderId>, instead_of: Option<ReplicaId>, why: &'static str },
+}
+
+/// Opens roots of one folder. What is found out about them is noted in the index, unless the run is dry.
+///
+/// # Errors
+/// If one of them cannot be what it is said to be; then nothing was changed in any.
+pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -> Result<Vec<(Replica, Root)>, OpenError> {
+    let mut known = Vec::new();
+    for spec in &specs {
+        known.push(recognise(store, spec)?);
+    }
+    if !options.dry {
+        prepare(&specs)?;
+    }
+    let mut folders: Vec<FolderId> = Vec::new();
+    for k in &known {
+        folders.extend(match k {
+            Known::As(hosted) => Some(hosted.folder),
+            Known::New { folder, .. } => *folder,
+        });
+    }
+    let existing: BTreeSet<FolderId> = store.folders()?.into_iter().map(|f| f.id).collect();
+    folders.retain(|f| existing.contains(f));
+    let folder = folders.first().copied().unwrap_or_else(|| FolderId((options.random)()));
+    let mut hosted = Vec::new();
+    let mut retired = Vec::new();
+    for (spec, known) in specs.iter().zip(known) {
+        hosted.push(match known {
+            Known::As(h) => Hosted { folder, root: spec.path.clone(), identity: spec.identity, ..*h },
+            Known::New { instead_of, why, .. } => {
+                tracing::info!(root = %spec.path.display(), why, "joins as new");
+                retired.extend(instead_of);
+                Hosted {
+                    id: ReplicaId((options.random)().max(1)),
+                    folder,
+                    root: spec.path.clone(),
+                    identity: spec.identity,
+                    tokens: Tokens { current: (options.random)(), pending: None },
+                    alive: true,
+                }
+            }
+        });
+    }
+    let others: Vec<Hosted> = folders.iter().filter(|f| **f != folder).map(|f| store.replicas(*f)).collect::<Result<Vec<_>, _>>()?.concat();
+    if !options.dry {
+        let name = specs[0].path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        store.commit(|tx| {
+            tx.put_folder(&Folder { id: folder, name })?;
+            for other in &others {
+                tx.set_folder(other.id, folder)?;
+            }
+            for id in &retired {
+                tx.retire(*id)?;
+            }
+            hosted.iter().try_for_each(|h| tx.put_replica(h))
+        })?;
+    }
+    let members: Vec<Hosted> = store.replicas(folder)?;
+    let mut opened: Vec<(Replica, Root)> = Vec::new();
+    for (spec, hosted) in specs.into_iter().zip(hosted) {
+        let mut replica = Replica::new(hosted.id, Arc::new(FsNames(spec.fs.clone())), Policy::Ask);
+        store.load(&mut replica, &|id| opened.iter().find_map(|(other, _)| other.node(id).cloned()))?;
+        for member in &members {
+            if member.alive { replica.add_member(member.id) } else { replica.remove_member(member.id) }
+        }
+        let marked = matches!(look(spec.fs.as_ref()), Ok(Found::Marker(m)) if m.replica == hosted.id.to_string());
+        let root = Root {
+            replica: hosted.id,
+            folder,
+            name: spec.name,
+            path: spec.path,
+            fs: spec.fs,
+            ignore: Arc::new(Ignore::new(options.ignore)?),
+            marked: AtomicBool::new(marked),
+            in_session: AtomicBool::new(false),
+        };
+        opened.push((replica, root));
+    }
+    Ok(opened)
+}
+
+/// Finds out which replica a root is.
+fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
+    let unreadable = |source| OpenError::Disk {
+        path: spec.path.display().to_string(),
+        what: "its marker (.bifold/root.json) cannot be read; see that the folder is readable",
+        source,
+    };
+    let by_path = store.replica_by_root(&spec.path)?;
+    let new = |folder, instead_of, why| Ok(Known::New { folder, instead_of, why });
+    let marker = look(spec.fs.as_ref()).map_err(unreadable)?;
+    if spec.rejoin {
+        let folder = by_path.as_ref().map(|h| h.folder);
+        return new(folder, by_path.map(|h| h.id), "a person said so");
+    }
+    let marker = match marker {
+        Found::Marker(marker) => marker,
+        Found::None => {
+            return match by_path {
+                Some(hosted) if was_taken_in(store, &hosted)? => Err(OpenError::NotTheRoot(gone(&spec.path))),
+                // It was put into the index, and the run ended before anything came of it.
+                Some(hosted) => new(Some(hosted.folder), Some(hosted.id), "it was never synced"),
+                None => new(None, None, "it was never synced"),
+            };
+        }
+        Found::Damaged => return Err(OpenError::NotTheRoot(damaged(&spec.path))),
+    };
+    let Some((folder, id, token)) = understood(&marker) else { return Err(OpenError::NotTheRoot(damaged(&spec.path))) };
+    let Some(hosted) = store.replica(id)?.filter(|h| h.alive) else {
+        // The index was lost, or is another one.
+        return new(Some(folder), by_path.map(|h| h.id), "the index does not know it");
+    };
+    if by_path.as_ref().is_some_and(|h| h.id != hosted.id) {
+        return Err(OpenError::NotTheRoot(format!(
+            "{}: another folder, also known here, stands in its place now (its marker says so). Nothing was changed. Put the right \
+             one back; if what is there now shall be merged as new, say --rejoin",
+            spec.path.display()
+        )));
+    }
+    if !hosted.tokens.fit(token) {
+        return new(Some(hosted.folder), Some(hosted.id), "its files or the index were put back from an older state");
+    }
+    if hosted.root != spec.path && hosted.identity != spec.identity && marked_as(&hosted.root, &hosted.id.to_string()) {
+        return new(Some(hosted.folder), None, "it is a copy of another root");
+    }
+    Ok(Known::As(Box::new(hosted)))
+}
+
+/// Whether something of a replica is in the index that would make absence look like deletion.
+fn was_taken_in(store: &Store, hosted: &Hosted) -> Result<bool, StoreError> {
+    let mut replica = Replica::new(hosted.id, Arc::new(bifold_tree::ExactNames), Policy::Ask);
+    Ok(store.load(&mut replica, &|_| None)? && !replica.shows_nothing())
+}
+
+fn understood(marker: &Marker) -> Option<(FolderId, ReplicaId, u64)> {
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    Some((FolderId(number(&marker.folder)?), ReplicaId(number(&marker.replica)?), number(&marker.token)?))
+}
+
+/// Makes the engine's own directories in all roots; if one refuses, those made in the others are taken away again.
+fn prepare(specs: &[RootSpec]) -> Result<(), OpenError> {
+    for (i, spec) in specs.iter().enumerate() {
+        if let Err(source) = Applier::prepare(spec.fs.as_ref()) {
+            for other in &specs[..=i] {
+                for dir in [bifold_tree::PARKED_PATH, bifold_disk::stage::STAGE, bifold_disk::stage::HISTORY, ".bifold"] {
+                    let _ = other.fs.remove_dir(dir); // only if it is empty
+                }
+            }
+            return Err(OpenError::Disk {
+                path: spec.path.display().to_string(),
+                what: "it cannot be written, and a folder that is synced both ways must be; see its permissions, and that its disk is not \
+                       read-only or full",
+                source,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! A root that is open: its file system, its rules, and what must hold for it to be the one that was synced.
+
+use bifold_disk::fs::{Fs, FsError};
+use bifold_disk::ignore::Ignore;
+use bifold_disk::root::{Found, Marker, look};
+use bifold_store::{FolderId, RootIdentity};
+use bifold_tree::{Names, ReplicaId};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A directory that someone wants synced.
+pub struct RootSpec {
+    /// What people call it.
+    pub name: String,
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Which directory that is.
+    pub identity: RootIdentity,
+    /// Its file system.
+    pub fs: Arc<dyn Fs>,
+    /// A person said that it is to be taken for new, whatever is known of it.
+    pub rejoin: bool,
+}
+
+/// A root that is open.
+pub struct Root {
+    /// The replica that it shows.
+    pub replica: ReplicaId,
+    /// The folder.
+    pub folder: FolderId,
+    /// What people call it.
+    pub name: String,
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Its file system.
+    pub fs: Arc<dyn Fs>,
+    /// What is ignored in it.
+    pub ignore: Arc<Ignore>,
+    /// Whether the marker was there, or was written since.
+    pub(crate) marked: AtomicBool,
+    /// Whether this run has given it a token of its own.
+    pub(crate) in_session: AtomicBool,
+}
+
+impl Root {
+    /// Why the root is not the one that was synced; `None` if it is.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub fn is_another(&self) -> Result<Option<String>, FsError> {
+        if !self.marked.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        Ok(match look(self.fs.as_ref())? {
+            Found::Marker(marker) if marker.replica == self.replica.to_string() => None,
+            Found::Marker(_) => Some(format!("{}: another folder stands in its place now", self.path.display())),
+            Found::None => Some(gone(&self.path)),
+            Found::Damaged => Some(damaged(&self.path)),
+        })
+    }
+
+    pub(crate) fn marker(&self, token: u64) -> Marker {
+        Marker {
+            note: "Bifold keeps this folder the same as others. This file tells that it is the one that was synced; please leave it."
+                .into(),
+            folder: format!("{:x}", self.folder.0),
+            replica: self.replica.to_string(),
+            token: format!("{token:x}"),
+        }
+    }
+}
+
+pub(crate) fn gone(path: &std::path::Path) -> String {
+    format!(
+        "{}: this is not the folder that was synced before: its marker (.bifold/root.json) is gone. Perhaps its disk is not mounted, \
+         or the folder was emptied. Nothing was changed. Mount it or put it back; if what is there now shall be merged as new, \
+         say --rejoin",
+        path.display()
+    )
+}
+
+pub(crate) fn damaged(path: &std::path::Path) -> String {
+    format!(
+        "{}: its marker (.bifold/root.json) cannot be understood. Nothing was changed. If this is the right folder, say --rejoin: \
+         it is then merged as new, and nothing is deleted",
+        path.display()
+    )
+}
+
+/// The names of a file system, for a replica.
+pub(crate) struct FsNames(pub(crate) Arc<dyn Fs>);
+
+impl Names for FsNames {
+    fn fold(&self, name: &str) -> String {
+        self.0.names().fold(name)
+    }
+    fn fits(&self, name: &str) -> bool {
+        self.0.names().fits(name)
+    }
+    fn folds(&self) -> bool {
+        self.0.names().folds()
+    }
+    fn keeps_exec(&self) -> bool {
+        self.0.keeps_exec()
+    }
+}

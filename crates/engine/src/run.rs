@@ -1,0 +1,272 @@
+//! The loop: inputs to the core, effects to threads. A thin shell on tokio; what it does between two steps decides nothing.
+
+use crate::carry::{CarryError, Carrier, run_apply, run_read, run_scan};
+use crate::core::{Core, Effect, Input, Status};
+use bifold_disk::apply::Job;
+use bifold_disk::scan::Scope;
+use bifold_tree::{Action, ReplicaId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
+
+/// Inputs that may wait before those who tell them have to.
+const QUEUE: usize = 256;
+/// How often what failed is tried again.
+const RETRY: Duration = Duration::from_secs(15);
+/// How often a disk is looked at that does not tell of all changes.
+pub const POLL: Duration = Duration::from_secs(5);
+/// How often progress is told at most.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// What happens, for whoever watches.
+#[derive(Debug)]
+pub enum Event {
+    /// Steps are about to be taken.
+    Planned {
+        /// On which replica's disk.
+        replica: ReplicaId,
+        /// The steps.
+        steps: Vec<Action>,
+    },
+    /// How far a plan is.
+    Progress {
+        /// On which replica's disk.
+        replica: ReplicaId,
+        /// Bytes brought so far, of this plan.
+        bytes: u64,
+        /// Of so many.
+        of: u64,
+    },
+    /// Nothing is left to do but what waits for a person or failed.
+    Quiet(Status),
+}
+
+/// How to run.
+pub struct RunOptions {
+    /// Go on when all is done, until stopped.
+    pub forever: bool,
+    /// Effects of applying are not carried out: what would be done is told as [`Event::Planned`], and that is all.
+    pub dry: bool,
+    /// Threads for reading and staging.
+    pub threads: usize,
+    /// Replicas whose disks do not tell of changes: they are looked at every [`POLL`].
+    pub unwatched: Vec<ReplicaId>,
+}
+
+/// Milliseconds since 1970, as the system says.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A random number from the system.
+#[must_use]
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u64::from_le_bytes(bytes),
+        // Ids must not repeat: time and address are the next best.
+        Err(_) => wall_ms().rotate_left(20) ^ (std::ptr::from_ref(&bytes) as u64),
+    }
+}
+
+/// What comes in from threads.
+enum Told {
+    Input(Input),
+    /// A task has told all it had to.
+    Ended,
+}
+
+/// Gets inputs in from outside: from watchers, or from a person.
+#[derive(Clone)]
+pub struct Door(mpsc::Sender<Told>);
+
+impl Door {
+    /// Puts an input in; waits while there are too many. False when the loop has ended.
+    #[must_use]
+    pub fn put(&self, input: Input) -> bool {
+        self.0.blocking_send(Told::Input(input)).is_ok()
+    }
+}
+
+/// The loop.
+pub struct Loop {
+    core: Core,
+    carrier: Carrier,
+    options: RunOptions,
+    send: mpsc::Sender<Told>,
+    receive: mpsc::Receiver<Told>,
+    stop: Arc<AtomicBool>,
+    /// Tasks that were begun and have not told their end.
+    running: usize,
+    run: Arc<AtomicU64>,
+    progress: watch::Sender<(ReplicaId, u64, u64)>,
+}
+
+impl Loop {
+    /// Puts core and carrier together.
+    #[must_use]
+    pub fn new(core: Core, carrier: Carrier, options: RunOptions) -> Loop {
+        let (send, receive) = mpsc::channel(QUEUE);
+        let (progress, _) = watch::channel((ReplicaId(0), 0, 0));
+        Loop {
+            core,
+            carrier,
+            options,
+            send,
+            receive,
+            stop: Arc::default(),
+            running: 0,
+            run: Arc::new(AtomicU64::new(wall_ms() << 12)),
+            progress,
+        }
+    }
+
+    /// The way in.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door(self.send.clone())
+    }
+
+    /// The core, for what is to be known of it.
+    pub fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    /// The carrier.
+    #[must_use]
+    pub fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    /// Runs until all is done, or `stopped` resolves. At the end all that was done is noted.
+    ///
+    /// # Errors
+    /// If the index or a marker cannot be written.
+    pub async fn run(
+        &mut self,
+        first: Vec<Input>,
+        stopped: impl Future<Output = ()>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Status, CarryError> {
+        let mut inputs: VecDeque<Input> = first.into();
+        let mut stopped = std::pin::pin!(stopped);
+        let mut stopping = false;
+        let mut was_quiet = false;
+        let mut progress = self.progress.subscribe();
+        let mut retry = tokio::time::interval_at(tokio::time::Instant::now() + RETRY, RETRY);
+        let mut poll = tokio::time::interval_at(tokio::time::Instant::now() + POLL, POLL);
+        let mut told_at = std::time::Instant::now();
+        loop {
+            while let Some(input) = inputs.pop_front() {
+                was_quiet = false;
+                let effects = self.core.step(input, wall_ms());
+                self.carry_out(effects, stopping, &mut inputs, tell)?;
+            }
+            if self.running == 0 && (stopping || (self.core.is_quiet() && !was_quiet)) {
+                let status = self.core.status();
+                if stopping || !self.options.forever {
+                    return Ok(status);
+                }
+                was_quiet = true;
+                tell(Event::Quiet(status));
+            }
+            tokio::select! {
+                biased;
+                () = &mut stopped, if !stopping => {
+                    stopping = true;
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+                Some(told) = self.receive.recv() => match told {
+                    Told::Input(input) => inputs.push_back(input),
+                    Told::Ended => self.running -= 1,
+                },
+                Ok(()) = progress.changed() => {
+                    let (replica, bytes, of) = *progress.borrow_and_update();
+                    if told_at.elapsed() >= PROGRESS {
+                        told_at = std::time::Instant::now();
+                        tell(Event::Progress { replica, bytes, of });
+                    }
+                }
+                _ = retry.tick(), if self.options.forever && self.core.has_failures() => inputs.push_back(Input::Retry),
+                _ = poll.tick(), if self.options.forever && self.must_poll() => {
+                    let mut blind = self.core.unwatched();
+                    blind.extend(&self.options.unwatched);
+                    blind.sort_unstable();
+                    blind.dedup();
+                    inputs.extend(blind.into_iter().map(|id| Input::Dirty(id, Scope::All)));
+                }
+            }
+        }
+    }
+
+    fn must_poll(&self) -> bool {
+        !self.options.unwatched.is_empty() || !self.core.unwatched().is_empty()
+    }
+
+    fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        stopping: bool,
+        inputs: &mut VecDeque<Input>,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), CarryError> {
+        for effect in effects {
+            match effect {
+                Effect::Commit(id, commit) => self.carrier.commit(id, &commit, wall_ms(), random())?,
+                Effect::Send { from, to, message } => inputs.push_back(Input::Message { from, to, message }),
+                _ if stopping => {}
+                Effect::Scan(id, scope) => {
+                    let Some(root) = self.carrier.root(id).cloned() else { continue };
+                    let stop = self.stop.clone();
+                    self.spawn(move |tell| run_scan(&root, &scope, &stop, tell));
+                }
+                Effect::Read(id, files) => {
+                    let Some(root) = self.carrier.root(id).cloned() else { continue };
+                    let (stop, threads) = (self.stop.clone(), self.options.threads);
+                    self.spawn(move |tell| run_read(&root, &files, threads, &stop, tell));
+                }
+                Effect::Apply(id, steps) => {
+                    let actions = steps.iter().map(|s| s.action.clone()).collect();
+                    tell(Event::Planned { replica: id, steps: actions });
+                    if self.options.dry {
+                        inputs.push_back(Input::ApplyEnded(id));
+                        continue;
+                    }
+                    let jobs = self.carrier.jobs(&self.core, id, steps)?;
+                    self.spawn_apply(id, jobs);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn_apply(&mut self, id: ReplicaId, jobs: Vec<Job>) {
+        let Some(root) = self.carrier.root(id).cloned() else { return };
+        let (stop, threads, progress) = (self.stop.clone(), self.options.threads, self.progress.clone());
+        let run = self.run.fetch_add(1, Ordering::Relaxed);
+        self.spawn(move |tell| {
+            let of = jobs.iter().filter_map(|j| bifold_disk::apply::content_of(&j.action)).map(|(_, size)| size).sum();
+            let done = AtomicU64::new(0);
+            let count = |bytes| {
+                let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                progress.send_replace((id, bytes, of));
+            };
+            run_apply(&root, jobs, run, threads, &stop, &count, tell);
+        });
+    }
+
+    fn spawn(&mut self, work: impl FnOnce(&mut dyn FnMut(Input)) + Send + 'static) {
+        self.running += 1;
+        let send = self.send.clone();
+        tokio::task::spawn_blocking(move || {
+            work(&mut |input| {
+                // The loop may have ended with an error: then nobody wants to know.
+                let _ = send.blocking_send(Told::Input(input));
+            });
+            let _ = send.blocking_send(Told::Ended);
+        });
+    }
+}
