@@ -298,8 +298,15 @@ impl Core {
             self.begin_scan(id, scope);
             return;
         }
-        if host.joining || !std::mem::take(&mut host.plan_due) {
+        if host.joining || !host.plan_due {
             return;
+        }
+        // One disk at a time: while another is changed, the paths that bytes are copied from may go.
+        if self.hosts.values().any(|host| matches!(host.phase, Phase::Applying(_))) {
+            return;
+        }
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.plan_due = false;
         }
         self.decide(id);
         self.plan(id);

@@ -86,11 +86,7 @@ pub(crate) fn suspicious(replica: &Replica, ix: Ix) -> bool {
         return false;
     }
     let node = nodes.node(ix);
-    node.contents.len() > 1
-        || node.places.len() > 1
-        || !node.gones.is_empty()
-        || nodes.adrift(ix).is_some()
-        || !nodes.alone(ix)
+    node.contents.len() > 1 || node.places.len() > 1 || !node.gones.is_empty() || nodes.adrift(ix).is_some() || !nodes.alone(ix)
 }
 
 /// All conflicts.

@@ -312,10 +312,15 @@ impl<'a> Observing<'a> {
         let Some(record) = self.replica.records.get_mut(id) else {
             return;
         };
+        let old_size = record.print.size;
         (record.key, record.print, record.leaving) = (found.stat.key, found.stat.print, false);
         if record.bytes != bytes {
+            let old = Base {
+                id: record.bytes.id(),
+                size: old_size,
+            };
             record.bytes = bytes.clone();
-            self.content_changed(id, &bytes, found.stat.print.size, found.stat.print.mtime_ns);
+            self.content_changed(id, &bytes, found.stat.print.size, found.stat.print.mtime_ns, &old);
         }
         let Some(record) = self.replica.records.get_mut(id) else {
             return;
@@ -333,7 +338,7 @@ impl<'a> Observing<'a> {
         }
     }
 
-    fn content_changed(&mut self, id: RecordId, bytes: &Bytes, size: u64, mtime_ns: i64) {
+    fn content_changed(&mut self, id: RecordId, bytes: &Bytes, size: u64, mtime_ns: i64, old: &Base) {
         let content = Register::Content;
         let members = self.members(id);
         let same: Vec<Heads> = members.iter().map(|n| heads_with(self.node(*n), bytes)).collect();
@@ -367,7 +372,7 @@ impl<'a> Observing<'a> {
         };
         for n in writers {
             let mut over = self.seen_of(id, n, &[content]);
-            let value = self.content(n, bytes, size, mtime_ns, &over);
+            let value = self.content(n, bytes, size, mtime_ns, &over, Some(old));
             over.extend(self.settled(id, n, content));
             over.extend(
                 members
@@ -381,7 +386,7 @@ impl<'a> Observing<'a> {
     }
 
     /// A content with what it replaced when all last agreed: what others wrote is agreed; of one's own, what all have seen.
-    fn content(&self, ix: Ix, bytes: &Bytes, size: u64, mtime_ns: i64, over: &[Head]) -> Content {
+    fn content(&self, ix: Ix, bytes: &Bytes, size: u64, mtime_ns: i64, over: &[Head], old: Option<&Base>) -> Content {
         match bytes {
             Bytes::Dir => Content::Dir,
             Bytes::Link(target) => Content::Link { target: target.clone() },
@@ -400,6 +405,8 @@ impl<'a> Observing<'a> {
                             base.clone()
                         }
                     }
+                    // Someone replaced it too, and that came here before this scan: the disk still showed it.
+                    None if over.iter().any(|h| self.replica.agreed(h.dot)) => old.cloned().map(Box::new),
                     _ => None,
                 };
                 Content::File {
@@ -489,7 +496,7 @@ impl<'a> Observing<'a> {
                 .into_iter()
                 .filter(|h| !open(h))
                 .collect();
-            let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[]);
+            let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[], None);
             self.write(id, n, Value::Content(content), &over);
         }
         let shown = self
@@ -523,7 +530,7 @@ impl<'a> Observing<'a> {
         let place = nodes.place(n).1.clone();
         let was_exec = nodes.node(n).modes.iter().any(|(_, exec)| *exec);
         self.replica.show(id, n, Seen::Everything);
-        let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[]);
+        let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[], None);
         let mut over = self.seen_of(id, n, &[Register::Content]);
         over.extend(settled);
         self.write(id, n, Value::Content(content), &over);
@@ -557,7 +564,7 @@ impl<'a> Observing<'a> {
             name: record.name.clone(),
         };
         self.write(id, ix, Value::Place(place), &[]);
-        let content = self.content(ix, &record.bytes, record.print.size, record.print.mtime_ns, &[]);
+        let content = self.content(ix, &record.bytes, record.print.size, record.print.mtime_ns, &[], None);
         self.write(id, ix, Value::Content(content), &[]);
         if record.exec {
             self.write(id, ix, Value::Mode(true), &[]);

@@ -33,7 +33,8 @@ impl Plan {
     #[must_use]
     pub fn nodes(&self, index: usize) -> Vec<crate::id::NodeId> {
         let show = self.steps.get(index).and_then(|step| self.shows.get(step.show?));
-        show.map(|show| show.members.iter().map(|(_, node, _)| node.id).collect()).unwrap_or_default()
+        show.map(|show| show.members.iter().map(|m| m.node.id).collect())
+            .unwrap_or_default()
     }
 }
 
@@ -46,6 +47,8 @@ pub struct Step {
     /// that kind was, and a scan after a crash would take the one for the other.
     pub after_commit: bool,
     record: RecordId,
+    /// The record was about to be removed before this plan.
+    was_leaving: bool,
     /// Where the record is after the step.
     to: (RecordId, Arc<str>),
     show: Option<usize>,
@@ -55,10 +58,21 @@ pub struct Step {
 #[derive(Debug)]
 struct Show {
     record: RecordId,
-    /// The members, as they were when this was planned, each with the heads that are not reflected.
-    members: Vec<(Ix, Arc<Node>, Vec<Head>)>,
+    members: Vec<Reflected>,
     steps_left: usize,
     failed: bool,
+}
+
+/// One node that a record is to show.
+#[derive(Debug)]
+struct Reflected {
+    ix: Ix,
+    /// Its state when this was planned.
+    node: Arc<Node>,
+    /// The heads that are not reflected.
+    unseen: Vec<Head>,
+    /// A record that goes, but shows the node as long as it is there: else its removal would be forgotten.
+    held_by: Option<RecordId>,
 }
 
 /// An entry, with the record that becomes it.
@@ -179,11 +193,6 @@ impl Replica {
         if show.steps_left == 0 && !show.failed {
             let show = &plan.shows[at];
             self.reflect(show);
-            for (ix, node, _) in &show.members {
-                if Arc::ptr_eq(node, self.nodes.node(*ix)) {
-                    self.stale.remove(ix);
-                }
-            }
             plan.shows[at].members = Vec::new();
         }
     }
@@ -192,8 +201,10 @@ impl Replica {
         let Outcome::Done(stat) = outcome else {
             match &step.action {
                 Action::Make { .. } => self.records.release(step.record),
-                // If the system failed, it may be done all the same: the next scan will say.
-                Action::Remove { .. } | Action::RemoveDir { .. } if !matches!(outcome, Outcome::Failed(_)) => {
+                // It may have been done all the same: if the system failed late, or by a run that was cut. The next scan will say.
+                Action::Remove { .. } | Action::RemoveDir { .. }
+                    if !step.was_leaving && !matches!(outcome, Outcome::Failed(_)) =>
+                {
                     if let Some(record) = self.records.get_mut(step.record) {
                         record.leaving = false;
                     }
@@ -248,24 +259,32 @@ impl Replica {
                     touched(record, &stat.print);
                 }
             }
+            // What was in it had gone before, unseen: the next scan says where.
+            Action::RemoveDir { .. } if self.records.inside(step.record).next().is_some() => {}
             Action::Remove { .. } | Action::RemoveDir { .. } => self.remove_record(step.record),
         }
         true
     }
 
-    /// A record takes over the members of its entry, but one that another record could not let go.
+    /// A record takes over the members of its entry, but those that a record which goes still holds.
     fn reflect(&mut self, show: &Show) {
         let Some(record) = self.records.get(show.record) else { return };
         let old: Vec<Ix> = record.members.iter().map(|(m, _)| *m).collect();
         for ix in old {
-            if !show.members.iter().any(|(m, _, _)| *m == ix) {
+            if !show.members.iter().any(|m| m.ix == ix) {
                 self.unshow(show.record, ix);
                 self.stale.insert(ix);
             }
         }
-        for (ix, node, unseen) in &show.members {
+        for Reflected {
+            ix,
+            node,
+            unseen,
+            held_by,
+        } in &show.members
+        {
             if let Some(other) = self.nodes.record(*ix).map(RecordId).filter(|r| *r != show.record) {
-                if self.records.get(other).is_some_and(|r| r.leaving) {
+                if *held_by == Some(other) {
                     continue;
                 }
                 self.unshow(other, *ix);
@@ -278,6 +297,9 @@ impl Replica {
             };
             if self.records.get(show.record).and_then(|r| r.seen(*ix)) != Some(&seen) {
                 self.show(show.record, *ix, seen);
+            }
+            if same {
+                self.stale.remove(ix);
             }
         }
     }
@@ -586,10 +608,12 @@ impl<'v, 'a> Planner<'v, 'a> {
             self.shows[at].steps_left += 1;
         }
         let after_commit = matches!(action, Action::Make { .. } | Action::Rename { .. }) && self.takes_the_place(record, &to);
+        let was_leaving = self.view.records.get(record).is_some_and(|r| r.leaving);
         self.steps.push(Step {
             action,
             after_commit,
             record,
+            was_leaving,
             to,
             show,
         });
@@ -615,7 +639,12 @@ impl<'v, 'a> Planner<'v, 'a> {
     fn reflection(&self, i: usize) -> Show {
         let item = &self.items[i];
         let data = item.shown.as_ref().map_or(ContentId::default(), |s| s.content.id());
-        let member = |m: &Ix| (*m, self.view.nodes.node(*m).clone(), self.view.unseen(*m, data).to_vec());
+        let member = |m: &Ix| Reflected {
+            ix: *m,
+            node: self.view.nodes.node(*m).clone(),
+            unseen: self.view.unseen(*m, data).to_vec(),
+            held_by: self.view.record(*m).filter(|r| self.doomed.contains(r)),
+        };
         Show {
             record: item.record,
             members: item.entry.members.iter().map(member).collect(),
@@ -816,17 +845,11 @@ impl<'v, 'a> Planner<'v, 'a> {
     fn finish(mut self) -> (Plan, Vec<Show>, Vec<Ix>, Vec<RecordId>) {
         let mut reflected = Vec::new();
         for i in 0..self.items.len() {
+            if let (false, Some(at)) = (self.items[i].placed, self.items[i].show) {
+                self.shows[at].failed = true; // only put out of the way
+            }
             if self.items[i].placed && self.items[i].show.is_none() {
-                let show = self.reflection(i);
-                // One that another record holds, and cannot let go yet, is looked at again.
-                let held = |m: &Ix| {
-                    self.view
-                        .record(*m)
-                        .is_some_and(|r| r != show.record && self.doomed.contains(&r))
-                };
-                self.settled
-                    .extend(self.items[i].entry.members.iter().copied().filter(|m| !held(m)));
-                reflected.push(show);
+                reflected.push(self.reflection(i));
             }
         }
         let plan = Plan {

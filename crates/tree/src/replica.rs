@@ -107,7 +107,12 @@ pub struct Changes {
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (files, dirs) = self.records.counts();
-        write!(f, "replica {} of {} nodes, {files} files, {dirs} directories", self.id, self.nodes.count())
+        write!(
+            f,
+            "replica {} of {} nodes, {files} files, {dirs} directories",
+            self.id,
+            self.nodes.count()
+        )
     }
 }
 

@@ -34,10 +34,19 @@ fn histories_keep_the_invariants() {
         histories += tally.histories;
         operations += tally.operations;
     }
-    println!("{histories} histories, {operations} operations, {:.1} s", start.elapsed().as_secs_f64());
+    println!(
+        "{histories} histories, {operations} operations, {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
     for (mode, seed) in failed.iter().take(3) {
-        let Some((history, broken, trace)) = shrink(*seed, *mode) else { continue };
-        println!("\n{mode:?}, seed {seed}: {} steps\n  {}\n  {broken}", history.len(), trace.join("\n  "));
+        let Some((history, broken, trace)) = shrink(*seed, *mode) else {
+            continue;
+        };
+        println!(
+            "\n{mode:?}, seed {seed}: {} steps\n  {}\n  {broken}",
+            history.len(),
+            trace.join("\n  ")
+        );
     }
     assert!(failed.is_empty(), "{} kinds of failures", failed.len());
 }

@@ -41,10 +41,21 @@ impl World {
         for (d, projection) in self.devices.iter().zip(projections) {
             let live: BTreeSet<NodeId> = projection.iter().flat_map(|p| p.nodes.iter().copied()).collect();
             let nodes = d.replica.changed_since(0).into_iter();
-            states.push(nodes.filter(|n| live.contains(&n.id) || !within_cut(n)).map(|n| (n.id, n)).collect());
+            states.push(
+                nodes
+                    .filter(|n| live.contains(&n.id) || !within_cut(n))
+                    .map(|n| (n.id, n))
+                    .collect(),
+            );
         }
         for (d, state) in self.devices.iter().zip(&states) {
-            need!(*state == states[0], "I1 replicas differ: {}\n    {:?}\n    {:?}", d.name, states[0], state);
+            need!(
+                *state == states[0],
+                "I1 replicas differ: {}\n    {:?}\n    {:?}",
+                d.name,
+                states[0],
+                state
+            );
         }
         Ok(())
     }
@@ -55,8 +66,18 @@ impl World {
         let mut nodes: BTreeSet<NodeId> = BTreeSet::new();
         let device = &mut self.devices[d];
         for p in projection {
-            need!(folded.insert(device.disk.fold(&p.path)), "I3 a name twice: {} {}", device.name, p.path);
-            need!(p.nodes.iter().all(|n| nodes.insert(*n)), "I3 a node twice: {} {}", device.name, p.path);
+            need!(
+                folded.insert(device.disk.fold(&p.path)),
+                "I3 a name twice: {} {}",
+                device.name,
+                p.path
+            );
+            need!(
+                p.nodes.iter().all(|n| nodes.insert(*n)),
+                "I3 a node twice: {} {}",
+                device.name,
+                p.path
+            );
             let parent = p.path.rsplit_once('/').map_or("", |(dir, _)| dir);
             need!(dirs.contains(parent), "I3 no tree: {} {}", device.name, p.path);
             if p.kind == Kind::Dir {
@@ -64,7 +85,10 @@ impl World {
             }
         }
         for node in device.replica.changed_since(0) {
-            need!(!node.gones.is_empty() || nodes.contains(&node.id), "I3 a live node is not shown: {node:?}");
+            need!(
+                !node.gones.is_empty() || nodes.contains(&node.id),
+                "I3 a live node is not shown: {node:?}"
+            );
         }
         let orphan = device.conflicts().into_iter().find(|c| c.kind == ConflictKind::Orphan);
         need!(self.resets > 0 || orphan.is_none(), "I3 an orphan at the end: {orphan:?}");
@@ -73,9 +97,19 @@ impl World {
 
     fn check_disk(&mut self, d: usize, projection: &[Projected]) -> Result<(), Broken> {
         let device = &self.devices[d];
-        need!(device.disk.parked().is_empty(), "left out of the way: {} {:?}", device.name, device.disk.parked());
+        need!(
+            device.disk.parked().is_empty(),
+            "left out of the way: {} {:?}",
+            device.name,
+            device.disk.parked()
+        );
         for id in &device.missing {
-            need!(self.killed.contains(&self.word(id)), "missing: {} {}", device.name, self.word(id));
+            need!(
+                self.killed.contains(&self.word(id)),
+                "missing: {} {}",
+                device.name,
+                self.word(id)
+            );
         }
         let missing = |p: &&Projected| device.missing.contains(&p.content.id());
         let missed: BTreeSet<&str> = projection.iter().filter(missing).map(|p| p.path.as_str()).collect();
@@ -83,20 +117,34 @@ impl World {
             .iter()
             .filter(|p| !missed.contains(p.path.as_str()))
             .map(|p| {
-                let data = if p.kind == Kind::Dir { String::new() } else { self.word(&p.content.id()) };
+                let data = if p.kind == Kind::Dir {
+                    String::new()
+                } else {
+                    self.word(&p.content.id())
+                };
                 (p.path.as_str(), (p.kind, data, p.exec && p.kind == Kind::File))
             })
             .collect();
         let disk = device.contents();
-        let disk: BTreeMap<&str, (Kind, String, bool)> =
-            disk.iter().filter(|(p, _)| !missed.contains(p.as_str())).map(|(p, v)| (p.as_str(), v.clone())).collect();
-        need!(show == disk, "the disk does not show the projection: {}\n    {show:?}\n    {disk:?}", device.name);
+        let disk: BTreeMap<&str, (Kind, String, bool)> = disk
+            .iter()
+            .filter(|(p, _)| !missed.contains(p.as_str()))
+            .map(|(p, v)| (p.as_str(), v.clone()))
+            .collect();
+        need!(
+            show == disk,
+            "the disk does not show the projection: {}\n    {show:?}\n    {disk:?}",
+            device.name
+        );
         Ok(())
     }
 
     fn check_content(&mut self, projections: &[Vec<Projected>]) -> Result<(), Broken> {
-        let on_disks: BTreeSet<String> =
-            self.devices.iter().flat_map(|d| d.on_disk().map(|(_, o)| o.data.clone()).collect::<Vec<_>>()).collect();
+        let on_disks: BTreeSet<String> = self
+            .devices
+            .iter()
+            .flat_map(|d| d.on_disk().map(|(_, o)| o.data.clone()).collect::<Vec<_>>())
+            .collect();
         let mut stored = on_disks.clone();
         stored.extend(self.devices.iter().flat_map(|d| d.store.values().cloned()));
         let all = projections.iter().flatten();
@@ -120,8 +168,11 @@ impl World {
 
     fn check_equal(&mut self, projections: &[Vec<Projected>]) -> Result<(), Broken> {
         let listed = self.devices[0].conflicts();
-        let open: BTreeSet<NodeId> =
-            listed.iter().filter(|c| c.kind == ConflictKind::Content).flat_map(|c| c.nodes.iter().copied()).collect();
+        let open: BTreeSet<NodeId> = listed
+            .iter()
+            .filter(|c| c.kind == ConflictKind::Content)
+            .flat_map(|c| c.nodes.iter().copied())
+            .collect();
         let tree = |projection: &[Projected]| -> Vec<(String, Kind, bool, Option<ContentId>)> {
             let data = |p: &Projected| (!p.nodes.iter().any(|n| open.contains(n))).then_some(p.content.id());
             projection.iter().map(|p| (p.path.clone(), p.kind, p.exec, data(p))).collect()
@@ -129,12 +180,20 @@ impl World {
         let plain = self.devices.iter().zip(projections).filter(|(d, _)| !d.disk.folds);
         let trees: Vec<_> = plain.map(|(d, p)| (d.name.clone(), tree(p))).collect();
         for (name, tree) in &trees {
-            need!(*tree == trees[0].1, "I7 disks differ: {name}\n    {:?}\n    {tree:?}", trees[0].1);
+            need!(
+                *tree == trees[0].1,
+                "I7 disks differ: {name}\n    {:?}\n    {tree:?}",
+                trees[0].1
+            );
         }
         let first = self.devices[0].questions();
         for d in &mut self.devices {
             let other = d.questions();
-            need!(other == first, "I7 the lists of conflicts differ: {}\n    {first:?}\n    {other:?}", d.name);
+            need!(
+                other == first,
+                "I7 the lists of conflicts differ: {}\n    {first:?}\n    {other:?}",
+                d.name
+            );
         }
         Ok(())
     }
@@ -149,7 +208,11 @@ impl World {
         need!(listed.is_empty(), "I9 and nothing to ask: {listed:?}");
         for id in sides {
             let held = self.devices.iter().any(|d| d.holds(&id));
-            need!(held || !self.rescued.contains(&self.word(&id)), "I9 bytes: {}", self.word(&id));
+            need!(
+                held || !self.rescued.contains(&self.word(&id)),
+                "I9 bytes: {}",
+                self.word(&id)
+            );
         }
         Ok(())
     }
@@ -175,8 +238,11 @@ impl World {
 
     /// What a history led to, for the counts.
     pub fn features(&mut self) -> BTreeSet<String> {
-        let mut features: BTreeSet<String> =
-            self.devices[0].conflicts().iter().map(|c| format!("{:?}", c.kind).to_lowercase()).collect();
+        let mut features: BTreeSet<String> = self.devices[0]
+            .conflicts()
+            .iter()
+            .map(|c| format!("{:?}", c.kind).to_lowercase())
+            .collect();
         for p in self.devices[0].project() {
             if p.nodes.len() > 1 {
                 features.insert(format!("united {:?}", p.kind).to_lowercase());

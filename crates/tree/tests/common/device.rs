@@ -7,8 +7,8 @@ use super::random::Random;
 use super::stored::Index;
 use crate::need;
 use bifold_tree::{
-    Action, Bytes, Conflict, ConflictKind, ContentId, Dot, ExactNames, Expected, FileKey, Fingerprint, Kind, Listed, Names, NodeId,
-    Outcome, PARKED_PATH, Pick, Policy, Projected, Replica, ReplicaId, Stat, Survey, Vector, Wanted,
+    Action, Bytes, Conflict, ConflictKind, ContentId, Dot, ExactNames, Expected, FileKey, Fingerprint, Kind, Listed, Names,
+    NodeId, Outcome, PARKED_PATH, Pick, Policy, Projected, Replica, ReplicaId, Stat, Survey, Vector, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,7 +28,12 @@ pub struct Way {
 
 impl Way {
     pub fn plain() -> Way {
-        Way { limit: usize::MAX, eager: true, since: false, compare: false }
+        Way {
+            limit: usize::MAX,
+            eager: true,
+            since: false,
+            compare: false,
+        }
     }
 
     pub fn random(random: &mut Random) -> Way {
@@ -80,7 +85,11 @@ pub struct Device {
 pub type Question = (ConflictKind, Vec<NodeId>, Vec<(Dot, ContentId)>);
 
 pub fn question(c: &Conflict) -> Question {
-    (c.kind, c.nodes.clone(), c.sides.iter().map(|s| (s.dot, s.content.id())).collect())
+    (
+        c.kind,
+        c.nodes.clone(),
+        c.sides.iter().map(|s| (s.dot, s.content.id())).collect(),
+    )
 }
 
 fn names(folds: bool) -> Arc<dyn Names> {
@@ -162,12 +171,17 @@ impl Device {
     /// The objects on its disk that have bytes.
     pub fn on_disk(&self) -> impl Iterator<Item = (String, &Object)> {
         let all = self.disk.walk("").into_iter().chain(self.disk.parked());
-        all.filter_map(|p| Some((p.clone(), self.disk.get(&p)?))).filter(|(_, o)| o.kind != Kind::Dir)
+        all.filter_map(|p| Some((p.clone(), self.disk.get(&p)?)))
+            .filter(|(_, o)| o.kind != Kind::Dir)
     }
 
     pub fn bytes(&self, id: &ContentId) -> Option<String> {
         let kept = self.store.get(id).cloned();
-        kept.or_else(|| self.on_disk().find(|(_, o)| o.bytes().id() == *id).map(|(_, o)| o.data.clone()))
+        kept.or_else(|| {
+            self.on_disk()
+                .find(|(_, o)| o.bytes().id() == *id)
+                .map(|(_, o)| o.data.clone())
+        })
     }
 
     pub fn holds(&self, id: &ContentId) -> bool {
@@ -176,7 +190,8 @@ impl Device {
 
     pub fn contents(&self) -> BTreeMap<String, (Kind, String, bool)> {
         let all = self.disk.walk("").into_iter();
-        all.filter_map(|p| self.disk.get(&p).map(|o| (p.clone(), (o.kind, o.data.clone(), o.exec)))).collect()
+        all.filter_map(|p| self.disk.get(&p).map(|o| (p.clone(), (o.kind, o.data.clone(), o.exec))))
+            .collect()
     }
 
     // ---- scanning
@@ -216,7 +231,10 @@ impl Device {
             }
         }
         let observed = self.replica.observe(survey, self.wall(now));
-        need!((observed.operations > 0) == observed.dot.is_some(), "a dot for nothing: {observed:?}");
+        need!(
+            (observed.operations > 0) == observed.dot.is_some(),
+            "a dot for nothing: {observed:?}"
+        );
         self.commit();
         self.compare("scan")?;
         Ok(observed.operations)
@@ -347,12 +365,17 @@ impl Device {
     fn take(&mut self, action: &Action, own: &mut HashMap<FileKey, (Fingerprint, Fingerprint)>) -> Outcome {
         let blind = fault::on(WorldFault::NotLooked);
         let same = |disk: &Disk, path: &str, e: &Expected| {
-            disk.stat(path).is_some_and(|stat| blind && stat.kind == e.kind || e.same_object(&stat))
+            disk.stat(path)
+                .is_some_and(|stat| blind && stat.kind == e.kind || e.same_object(&stat))
         };
         let unchanged = |disk: &Disk, path: &str, e: &Expected| {
-            let print = own.get(&e.key).filter(|(before, _)| *before == e.print).map_or(e.print, |(_, now)| *now);
+            let print = own
+                .get(&e.key)
+                .filter(|(before, _)| *before == e.print)
+                .map_or(e.print, |(_, now)| *now);
             let e = Expected { print, ..e.clone() };
-            disk.stat(path).is_some_and(|stat| blind && stat.kind == e.kind || e.unchanged(&stat))
+            disk.stat(path)
+                .is_some_and(|stat| blind && stat.kind == e.kind || e.unchanged(&stat))
         };
         let disk = &mut self.disk;
         match action {
@@ -360,14 +383,18 @@ impl Device {
                 if disk.find(path).is_some() || disk.kind(split(path).0) != Some(Kind::Dir) {
                     return Outcome::Changed;
                 }
-                let Some(data) = self.supply(wanted) else { return Outcome::Missing };
+                let Some(data) = self.supply(wanted) else {
+                    return Outcome::Missing;
+                };
                 self.put(path, wanted, &data)
             }
             Action::Write { path, expected, wanted } => {
                 if !unchanged(disk, path, expected) {
                     return Outcome::Changed;
                 }
-                let Some(data) = self.supply(wanted) else { return Outcome::Missing };
+                let Some(data) = self.supply(wanted) else {
+                    return Outcome::Missing;
+                };
                 self.keep(path);
                 self.put(path, wanted, &data)
             }
@@ -388,7 +415,9 @@ impl Device {
                 }
                 let stat: Option<Stat> = disk.stat(to);
                 if let (Some(before), Some(stat)) = (before, stat) {
-                    let first = own.get(&expected.key).map_or(before, |(first, now)| if *now == before { *first } else { before });
+                    let first = own
+                        .get(&expected.key)
+                        .map_or(before, |(first, now)| if *now == before { *first } else { before });
                     own.insert(expected.key, (first, stat.print));
                 }
                 Outcome::Done(stat)
@@ -436,7 +465,9 @@ impl Device {
 
     pub fn resolve(&mut self, nodes: &[NodeId], pick: Pick, now: u64) -> Result<(), Broken> {
         let wall = self.wall(now);
-        self.replica.resolve(nodes, pick, wall).map_err(|e| format!("{e}: {pick:?} of {nodes:?}"))?;
+        self.replica
+            .resolve(nodes, pick, wall)
+            .map_err(|e| format!("{e}: {pick:?} of {nodes:?}"))?;
         self.commit();
         self.compare("pick")
     }
@@ -466,19 +497,32 @@ impl Device {
         let at_hand = |id: &ContentId| at_hand.contains(id);
         let mut fresh = self.load()?;
         let (ours, full) = (self.replica.project(&at_hand), fresh.project(&at_hand));
-        need!(ours == full, "after {after}: the projection differs from a fresh one\n    {ours:?}\n    {full:?}");
+        need!(
+            ours == full,
+            "after {after}: the projection differs from a fresh one\n    {ours:?}\n    {full:?}"
+        );
         let (ours, full) = (self.replica.conflicts(), fresh.conflicts());
-        need!(ours == full, "after {after}: the conflicts differ from fresh ones\n    {ours:?}\n    {full:?}");
+        need!(
+            ours == full,
+            "after {after}: the conflicts differ from fresh ones\n    {ours:?}\n    {full:?}"
+        );
         let records = |r: &Replica| {
             let mut all: Vec<_> = r.all_recorded().map(|r| format!("{r:?}")).collect();
             all.sort();
             all
         };
         let (ours, full) = (records(&self.replica), records(&fresh));
-        need!(ours == full, "after {after}: the records differ from fresh ones\n    {ours:?}\n    {full:?}");
+        need!(
+            ours == full,
+            "after {after}: the records differ from fresh ones\n    {ours:?}\n    {full:?}"
+        );
         if !self.replica.is_stale() {
             let plan = fresh.plan(&at_hand, usize::MAX);
-            need!(plan.steps.is_empty(), "after {after}: a fresh replica finds more to do: {:?}", plan.steps);
+            need!(
+                plan.steps.is_empty(),
+                "after {after}: a fresh replica finds more to do: {:?}",
+                plan.steps
+            );
             need!(!fresh.is_stale(), "after {after}: a fresh replica does not come to rest");
         }
         Ok(())
@@ -495,7 +539,10 @@ pub fn exchange(to: &mut Device, from: &mut Device, now: u64, only: Option<&dyn 
     for node in from.replica.changed_since(since) {
         if only.is_none_or(|f| f(node.id)) {
             let wall = to.wall(now);
-            changed |= to.replica.receive(&node, wall).map_err(|e| format!("refused: {e}: {node:?}"))?;
+            changed |= to
+                .replica
+                .receive(&node, wall)
+                .map_err(|e| format!("refused: {e}: {node:?}"))?;
         }
     }
     if only.is_none() {

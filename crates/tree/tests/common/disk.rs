@@ -73,7 +73,11 @@ pub fn split(path: &str) -> (&str, &str) {
 }
 
 pub fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+    if dir.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{dir}/{name}")
+    }
 }
 
 pub fn depth(path: &str) -> usize {
@@ -87,7 +91,13 @@ pub fn within(path: &str, dir: &str) -> bool {
 
 impl Disk {
     pub fn new(folds: bool) -> Disk {
-        let mut disk = Disk { folds, objects: BTreeMap::new(), last: 0, clock: 0, changes: 0 };
+        let mut disk = Disk {
+            folds,
+            objects: BTreeMap::new(),
+            last: 0,
+            clock: 0,
+            changes: 0,
+        };
         let root = disk.object(Kind::Dir, "", false);
         disk.objects.insert(ROOT, root);
         disk.put(OWN, Kind::Dir, "", false).unwrap();
@@ -98,7 +108,14 @@ impl Disk {
 
     fn object(&mut self, kind: Kind, data: &str, exec: bool) -> Object {
         self.clock += 1;
-        Object { kind, data: data.to_owned(), exec, mtime: self.clock, ctime: self.clock, children: BTreeMap::new() }
+        Object {
+            kind,
+            data: data.to_owned(),
+            exec,
+            mtime: self.clock,
+            ctime: self.clock,
+            children: BTreeMap::new(),
+        }
     }
 
     pub fn fold(&self, name: &str) -> String {
@@ -110,15 +127,19 @@ impl Disk {
         if path.is_empty() {
             return Some(ROOT);
         }
-        path.split('/')
-            .try_fold(ROOT, |at, name| Some(self.objects.get(&at)?.children.get(&self.fold(name))?.1))
+        path.split('/').try_fold(ROOT, |at, name| {
+            Some(self.objects.get(&at)?.children.get(&self.fold(name))?.1)
+        })
     }
 
     /// Whether the path stands there with just this name.
     pub fn has_exactly(&self, path: &str) -> bool {
         let (dir, name) = split(path);
         let Some(dir) = self.find(dir) else { return false };
-        self.objects[&dir].children.get(&self.fold(name)).is_some_and(|(n, _)| **n == *name)
+        self.objects[&dir]
+            .children
+            .get(&self.fold(name))
+            .is_some_and(|(n, _)| **n == *name)
     }
 
     pub fn get(&self, path: &str) -> Option<&Object> {
@@ -132,8 +153,17 @@ impl Disk {
     pub fn stat(&self, path: &str) -> Option<Stat> {
         let id = self.find(path)?;
         let o = &self.objects[&id];
-        let print = Fingerprint { size: o.data.len() as u64, mtime_ns: o.mtime, ctime_ns: o.ctime };
-        Some(Stat { kind: o.kind, key: FileKey(id), print, exec: Some(o.exec && o.kind == Kind::File) })
+        let print = Fingerprint {
+            size: o.data.len() as u64,
+            mtime_ns: o.mtime,
+            ctime_ns: o.ctime,
+        };
+        Some(Stat {
+            kind: o.kind,
+            key: FileKey(id),
+            print,
+            exec: Some(o.exec && o.kind == Kind::File),
+        })
     }
 
     /// The names in a directory, in order, without the engine's own.
@@ -148,7 +178,11 @@ impl Disk {
         let mut all = Vec::new();
         for name in self.list(dir) {
             let path = join(dir, &name);
-            let below = if self.kind(&path) == Some(Kind::Dir) { self.walk(&path) } else { Vec::new() };
+            let below = if self.kind(&path) == Some(Kind::Dir) {
+                self.walk(&path)
+            } else {
+                Vec::new()
+            };
             all.push(path);
             all.extend(below);
         }
@@ -201,7 +235,11 @@ impl Disk {
     pub fn set_exec(&mut self, path: &str, exec: bool) {
         self.clock += 1;
         let clock = self.clock;
-        if let Some(o) = self.find(path).and_then(|id| self.objects.get_mut(&id)).filter(|o| o.kind == Kind::File) {
+        if let Some(o) = self
+            .find(path)
+            .and_then(|id| self.objects.get_mut(&id))
+            .filter(|o| o.kind == Kind::File)
+        {
             (o.exec, o.ctime) = (exec, clock);
             self.changes += 1;
         }
@@ -241,12 +279,19 @@ impl Disk {
     }
 
     fn parent(&self, path: &str) -> Result<u64, Refused> {
-        self.find(split(path).0).filter(|id| self.objects[id].kind == Kind::Dir).ok_or(Refused)
+        self.find(split(path).0)
+            .filter(|id| self.objects[id].kind == Kind::Dir)
+            .ok_or(Refused)
     }
 
     fn link(&mut self, parent: u64, name: &str, id: u64) {
         let folded = self.fold(name);
-        let old = self.objects.get_mut(&parent).unwrap().children.insert(folded, (name.into(), id));
+        let old = self
+            .objects
+            .get_mut(&parent)
+            .unwrap()
+            .children
+            .insert(folded, (name.into(), id));
         if let Some((_, old)) = old.filter(|(_, old)| *old != id) {
             self.objects.remove(&old);
         }

@@ -55,7 +55,12 @@ pub fn play(seed: u64, mode: Mode, history: &[Numbers], trace: bool) -> Played {
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
             Err(format!("panic: {}", text.unwrap_or_default()))
         });
-        Played { result, operations: world.operations, rounds: world.rounds, trace: world.trace.take().unwrap_or_default() }
+        Played {
+            result,
+            operations: world.operations,
+            rounds: world.rounds,
+            trace: world.trace.take().unwrap_or_default(),
+        }
     })
 }
 
@@ -67,9 +72,19 @@ fn broken(seed: u64, mode: Mode, history: &[Numbers]) -> Option<Broken> {
 pub fn shrink(seed: u64, mode: Mode) -> Option<(Vec<Numbers>, Broken, Vec<String>)> {
     let mut history = history(seed, mode);
     let first = broken(seed, mode, &history)?;
-    let key: String = first.chars().skip(first.find(": ").unwrap_or(0)).filter(|c| c.is_alphabetic()).take(16).collect();
+    let key: String = first
+        .chars()
+        .skip(first.find(": ").unwrap_or(0))
+        .filter(|c| c.is_alphabetic())
+        .take(16)
+        .collect();
     let same = |b: &Broken| {
-        let text: String = b.chars().skip(b.find(": ").unwrap_or(0)).filter(|c| c.is_alphabetic()).take(16).collect();
+        let text: String = b
+            .chars()
+            .skip(b.find(": ").unwrap_or(0))
+            .filter(|c| c.is_alphabetic())
+            .take(16)
+            .collect();
         text == key
     };
     let mut size = (history.len() / 2).max(1);

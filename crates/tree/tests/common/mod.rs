@@ -1,5 +1,12 @@
 //! A small world to test the tree in: simulated disks, their users, devices that scan, apply, sync and crash.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 pub mod checks;
 pub mod device;

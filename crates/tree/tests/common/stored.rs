@@ -33,7 +33,11 @@ impl Index {
     /// The replica that a new run of the program makes of it.
     pub fn load(&self, id: ReplicaId, names: Arc<dyn Names>, policy: Policy) -> Result<Replica, Malformed> {
         let mut replica = Replica::new(id, names, policy);
-        replica.load(self.state.clone(), self.nodes.values().cloned(), self.records.values().cloned())?;
+        replica.load(
+            self.state.clone(),
+            self.nodes.values().cloned(),
+            self.records.values().cloned(),
+        )?;
         Ok(replica)
     }
 }

@@ -29,13 +29,18 @@ const ACTS: [Act; 23] = [
     Create, Create, Create, Edit, Edit, Save, Delete, Delete, Move, Move, Move, Rename, Rename, Rename, Mkdir, Mkdir, Swap, Copy,
     Same, Touch, Chmod, Retype, Link,
 ];
-const MOVES: [Act; 12] = [Create, Mkdir, Mkdir, Move, Move, Move, Move, Rename, Rename, Delete, Edit, Swap];
+const MOVES: [Act; 12] = [
+    Create, Mkdir, Mkdir, Move, Move, Move, Move, Rename, Rename, Delete, Edit, Swap,
+];
 const LOOPS: [Act; 9] = [Move, Move, Move, Move, Move, Rename, Mkdir, Delete, Swap];
 
 impl World {
     fn paths_of(&self, d: usize, kinds: &[Kind]) -> Vec<String> {
         let disk = &self.devices[d].disk;
-        disk.walk("").into_iter().filter(|p| disk.kind(p).is_some_and(|k| kinds.contains(&k))).collect()
+        disk.walk("")
+            .into_iter()
+            .filter(|p| disk.kind(p).is_some_and(|k| kinds.contains(&k)))
+            .collect()
     }
 
     fn folders(&self, d: usize) -> Vec<String> {
@@ -47,10 +52,18 @@ impl World {
     /// Notes that what is at a path is lost, because its user wants it so.
     pub fn kill(&mut self, d: usize, path: &str) {
         let disk = &self.devices[d].disk;
-        let mut lost: Vec<String> = disk.walk(path).into_iter().filter(|_| disk.kind(path) == Some(Kind::Dir)).collect();
+        let mut lost: Vec<String> = disk
+            .walk(path)
+            .into_iter()
+            .filter(|_| disk.kind(path) == Some(Kind::Dir))
+            .collect();
         lost.push(path.to_owned());
-        let lost: Vec<String> =
-            lost.iter().filter_map(|p| disk.get(p)).filter(|o| o.kind != Kind::Dir).map(|o| o.data.clone()).collect();
+        let lost: Vec<String> = lost
+            .iter()
+            .filter_map(|p| disk.get(p))
+            .filter(|o| o.kind != Kind::Dir)
+            .map(|o| o.data.clone())
+            .collect();
         self.killed.extend(lost);
     }
 
@@ -106,7 +119,9 @@ impl World {
 
     pub fn rename(&mut self, d: usize, old: &str, new: &str) {
         let disk = &self.devices[d].disk;
-        let (Some(a), b) = (disk.find(old), disk.find(new)) else { return };
+        let (Some(a), b) = (disk.find(old), disk.find(new)) else {
+            return;
+        };
         if within(new, old) && new != old {
             return;
         }

@@ -110,7 +110,15 @@ impl World {
         };
         if mode == Mode::Example {
             for name in ["A", "B", "C"] {
-                world.add(name, Way { compare: true, ..Way::plain() }, 0, false);
+                world.add(
+                    name,
+                    Way {
+                        compare: true,
+                        ..Way::plain()
+                    },
+                    0,
+                    false,
+                );
             }
         } else {
             let mut way = Way::random(&mut world.random);
@@ -125,7 +133,11 @@ impl World {
     }
 
     fn add(&mut self, name: &str, way: Way, skew: i64, folds: bool) {
-        let policy = if self.mode == Mode::Newest { Policy::Newest } else { Policy::Ask };
+        let policy = if self.mode == Mode::Newest {
+            Policy::Newest
+        } else {
+            Policy::Ask
+        };
         let id = u64::from(name.as_bytes()[0] - b'A' + 1) << 8;
         self.devices.push(Device::new(name, id, Disk::new(folds), policy, way, skew));
         self.members();
@@ -157,7 +169,14 @@ impl World {
         (0..length)
             .map(|_| {
                 let (a, b) = (self.random.next(), self.random.next());
-                [a as u16, (a >> 16) as u16, (a >> 32) as u16, b as u16, (b >> 16) as u16, (b >> 32) as u16]
+                [
+                    a as u16,
+                    (a >> 16) as u16,
+                    (a >> 32) as u16,
+                    b as u16,
+                    (b >> 16) as u16,
+                    (b >> 32) as u16,
+                ]
             })
             .collect()
     }
@@ -291,7 +310,11 @@ impl World {
                 }
             }
             45..55 => {
-                let scope = if a.is_multiple_of(3) && self.mode != Mode::Rescue { Scope::Part(a / 3, x, z) } else { Scope::Full };
+                let scope = if a.is_multiple_of(3) && self.mode != Mode::Rescue {
+                    Scope::Part(a / 3, x, z)
+                } else {
+                    Scope::Full
+                };
                 self.scan(d, scope)?;
             }
             55..78 => {
@@ -307,7 +330,10 @@ impl World {
                 self.exchange(d, other, only)?;
             }
             78..92 => {
-                let crash = a.is_multiple_of(4).then_some(Crash { step: 1 + x % 4, lose: y.is_multiple_of(2) });
+                let crash = a.is_multiple_of(4).then_some(Crash {
+                    step: 1 + x % 4,
+                    lose: y.is_multiple_of(2),
+                });
                 self.apply(d, crash)?;
             }
             92..96 => {
@@ -342,7 +368,9 @@ impl World {
     }
 
     pub fn scan(&mut self, d: usize, scope: Scope) -> Result<usize, Broken> {
-        let operations = self.devices[d].scan(self.now, scope).map_err(|e| format!("{}: {e}", self.devices[d].name))?;
+        let operations = self.devices[d]
+            .scan(self.now, scope)
+            .map_err(|e| format!("{}: {e}", self.devices[d].name))?;
         self.operations += operations;
         self.say(|w| format!("{} scan {scope:?}: {operations}", w.devices[d].name));
         self.kill_by_policy(d);
@@ -361,11 +389,17 @@ impl World {
 
     pub fn apply(&mut self, d: usize, crash: Option<Crash>) -> Result<bool, Broken> {
         self.kill_by_policy(d);
-        let done = self.devices[d].apply(crash).map_err(|e| format!("{}: {e}", self.devices[d].name))?;
+        let done = self.devices[d]
+            .apply(crash)
+            .map_err(|e| format!("{}: {e}", self.devices[d].name))?;
         self.members(); // what a restart lost of them
         self.say(|w| {
             let how = if done { "clean" } else { "unfinished" };
-            format!("{} apply {crash:?} {how}: {:?}", w.devices[d].name, w.devices[d].disk.walk(""))
+            format!(
+                "{} apply {crash:?} {how}: {:?}",
+                w.devices[d].name,
+                w.devices[d].disk.walk("")
+            )
         });
         Ok(done)
     }
@@ -374,11 +408,20 @@ impl World {
     pub fn pick(&mut self, d: usize, a: usize, x: usize, only: Option<Conflict>) -> Result<bool, Broken> {
         let mut conflicts = only.map_or_else(|| self.devices[d].conflicts(), |c| vec![c]);
         conflicts.retain(|c| matches!(c.kind, ConflictKind::Content | ConflictKind::Renamed | ConflictKind::Deleted));
-        let Some(conflict) = conflicts.get(a % conflicts.len().max(1)).cloned() else { return Ok(false) };
+        let Some(conflict) = conflicts.get(a % conflicts.len().max(1)).cloned() else {
+            return Ok(false);
+        };
         let pick = match conflict.kind {
             ConflictKind::Content => {
                 // Only what this device has got can be picked.
                 let sides: Vec<ContentId> = conflict.sides.iter().map(|s| s.content.id()).collect();
+                let fetched = if self.devices[d].way.eager { &[] } else { sides.as_slice() };
+                for id in fetched {
+                    // What a person wants to see before they pick is fetched.
+                    if let Some(data) = self.devices.iter().find_map(|d| d.bytes(id)) {
+                        self.devices[d].store.insert(*id, data);
+                    }
+                }
                 let held: Vec<ContentId> = sides.iter().copied().filter(|s| self.devices[d].holds(s)).collect();
                 if !sides.iter().any(|s| self.devices.iter().any(|d| d.holds(s))) {
                     Pick::Delete // edited, deleted, and never fetched by the one who renamed it
@@ -402,12 +445,18 @@ impl World {
         self.say(|w| format!("{} pick {pick:?} of {:?} {}", w.devices[d].name, conflict.kind, conflict.path));
         let contents = |w: &World| -> BTreeSet<ContentId> {
             let nodes = conflict.nodes.iter().filter_map(|n| w.devices[d].replica.node(*n));
-            nodes.flat_map(|n| n.contents.iter().map(|(_, c)| c.id()).collect::<Vec<_>>()).collect()
+            nodes
+                .flat_map(|n| n.contents.iter().map(|(_, c)| c.id()).collect::<Vec<_>>())
+                .collect()
         };
         let before = contents(self);
         let now = self.now;
         self.devices[d].resolve(&conflict.nodes, pick, now)?;
-        let after = if pick == Pick::Delete { BTreeSet::new() } else { contents(self) };
+        let after = if pick == Pick::Delete {
+            BTreeSet::new()
+        } else {
+            contents(self)
+        };
         let lost: Vec<String> = before.difference(&after).map(|id| self.word(id)).collect();
         self.killed.extend(lost);
         Ok(true)
@@ -420,7 +469,14 @@ impl World {
         }
         self.resets += 1;
         let old = self.devices.remove(i);
-        let mut new = Device::new(&format!("{}'", old.name), old.id.0 + 1, old.disk, old.policy, old.way, old.skew);
+        let mut new = Device::new(
+            &format!("{}'", old.name),
+            old.id.0 + 1,
+            old.disk,
+            old.policy,
+            old.way,
+            old.skew,
+        );
         new.store = old.store;
         self.say(|_| format!("{} loses its index, is now {}", old.name, new.name));
         self.devices.insert(i, new);
@@ -443,7 +499,10 @@ impl World {
             }
             need!(clean, "not applied: {}", self.devices[d].name);
             let have = self.devices[d].contents();
-            need!(have == want, "a plain history must give the same disk everywhere\n    {want:?}\n    {have:?}");
+            need!(
+                have == want,
+                "a plain history must give the same disk everywhere\n    {want:?}\n    {have:?}"
+            );
             let listed = self.devices[d].conflicts();
             need!(listed.is_empty(), "a plain history has no conflicts: {listed:?}");
         }
@@ -496,7 +555,11 @@ impl World {
             let conflicts = self.devices[d].conflicts();
             let marked = |c: &Conflict| matches!(c.kind, ConflictKind::Name | ConflictKind::Cycle | ConflictKind::Orphan);
             let plain: Vec<Conflict> = conflicts.iter().filter(|c| !marked(c)).cloned().collect();
-            let conflict = if plain.is_empty() { conflicts[0].clone() } else { self.random.of(&plain).clone() };
+            let conflict = if plain.is_empty() {
+                conflicts[0].clone()
+            } else {
+                self.random.of(&plain).clone()
+            };
             if marked(&conflict) {
                 let path = |w: &mut World, d: usize| {
                     let node = conflict.nodes[0];
@@ -563,12 +626,18 @@ impl World {
             let places = nodes.iter().flat_map(|n| n.places.iter().map(|(_, p)| p.parent));
             let under = nodes.iter().flat_map(|n| n.gones.iter().filter_map(|(_, g)| g.under));
             let needed: BTreeSet<NodeId> = places.chain(under).collect();
-            let left: Vec<_> = nodes.iter().filter(|n| !live.contains(&n.id) && !needed.contains(&n.id)).collect();
+            let left: Vec<_> = nodes
+                .iter()
+                .filter(|n| !live.contains(&n.id) && !needed.contains(&n.id))
+                .collect();
             need!(self.resets > 0 || left.is_empty(), "dead nodes are left: {left:?}");
         }
         self.quiesce()?;
         self.check()?;
-        need!(before == self.devices.iter().map(Device::contents).collect::<Vec<_>>(), "collection changed the disks");
+        need!(
+            before == self.devices.iter().map(Device::contents).collect::<Vec<_>>(),
+            "collection changed the disks"
+        );
         Ok(())
     }
 
