@@ -112,6 +112,9 @@ impl Replica {
                 self.tried.clear();
                 self.progress = false;
             }
+            if plan.partial && plan.steps.is_empty() {
+                continue; // what was done in this round may have made possible what was not
+            }
             return plan;
         }
     }

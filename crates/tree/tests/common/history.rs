@@ -27,6 +27,16 @@ pub fn quietly<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Makes a panic a broken invariant.
+pub fn caught<T>(f: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
+    let result = quietly(|| catch_unwind(AssertUnwindSafe(f)));
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
 /// What came of a history.
 pub struct Played {
     pub result: Result<std::collections::BTreeSet<String>, Broken>,
@@ -49,12 +59,7 @@ pub fn play(seed: u64, mode: Mode, history: &[Numbers], trace: bool) -> Played {
         // The world goes on with the numbers that come after those of its history.
         let length = 4 + world.random.below(40);
         world.history(length);
-        let result = catch_unwind(AssertUnwindSafe(|| world.run(history)));
-        let result = result.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-            Err(format!("panic: {}", text.unwrap_or_default()))
-        });
+        let result = caught(|| world.run(history));
         Played {
             result,
             operations: world.operations,
