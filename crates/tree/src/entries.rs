@@ -1,9 +1,10 @@
 //! The projection: which entries a disk should show, computed on demand from nodes that are up to date. An entry is what one
 //! path shows: usually one node, several where nodes unite.
 
+use crate::faults::{Fault, on};
 use crate::id::{ContentId, Dot};
 use crate::node::{Content, Head, Heads, Kind, Register};
-use crate::nodes::{Adrift, Ix, Nodes};
+use crate::nodes::{Adrift, DEEPEST, Ix, Nodes};
 use crate::records::{RecordId, Records};
 use crate::suffix;
 use smallvec::SmallVec;
@@ -102,6 +103,9 @@ impl<'a> View<'a> {
                 way.pop();
                 break entry.clone();
             }
+            if way.len() > DEEPEST {
+                return None;
+            }
             way.push(self.nodes.parent(at));
         };
         while let Some(at) = way.pop() {
@@ -195,11 +199,12 @@ impl<'a> View<'a> {
         }
         let (dot_n, dot_m) = (self.nodes.place(n).0, self.nodes.place(m).0);
         let unmoved = dot_n == a.id.dot && dot_m == b.id.dot;
-        if dot_n == dot_m || (unmoved && a.born == b.born) {
+        let together = dot_n == dot_m && !on(Fault::MovedTogetherApart);
+        if together || (unmoved && a.born == b.born && !on(Fault::BornTogetherApart)) {
             return true;
         }
         match (self.only_bytes(n), self.only_bytes(m)) {
-            (Some(x), Some(y)) => x == y,
+            (Some(x), Some(y)) => x == y && !on(Fault::SameBytesApart),
             _ => false,
         }
     }

@@ -6,6 +6,8 @@
 
 mod conflict;
 mod entries;
+#[doc(hidden)]
+pub mod faults;
 mod id;
 mod node;
 mod nodes;

@@ -1,5 +1,6 @@
 //! A node: what is replicated of one file, directory or link. See `docs/ARCHITECTURE.md`, "the tree".
 
+use crate::faults::{Fault, on};
 use crate::id::{ContentId, Dot, NodeId, ReplicaId};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -237,7 +238,10 @@ impl Node {
 
     /// Writes a value in place of the heads `over`: those that the writer had seen, and no others.
     pub fn write(&mut self, dot: Dot, value: Value, over: &[Head]) {
-        let kept = |register| move |d: Dot| !over.contains(&Head { register, dot: d });
+        let all = (on(Fault::EditsReplaceAll) && value.register() == Register::Content)
+            || (on(Fault::MovesReplaceAll) && value.register() == Register::Place);
+        let all = all.then(|| value.register());
+        let kept = |register| move |d: Dot| Some(register) != all && !over.contains(&Head { register, dot: d });
         self.places.retain(|(d, _)| kept(Register::Place)(*d));
         self.contents.retain(|(d, _)| kept(Register::Content)(*d));
         self.modes.retain(|(d, _)| kept(Register::Mode)(*d));

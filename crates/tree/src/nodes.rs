@@ -1,6 +1,7 @@
 //! All nodes of a replica, with what is derived of each: where it is, whether it lives. Kept up to date by [`Nodes::refresh`],
 //! whose cost follows what changed.
 
+use crate::faults::{Fault, on};
 use crate::id::{Dot, NodeId};
 use crate::node::{Gone, Head, Heads, Kind, Node, Place, Register};
 use crate::view::Names;
@@ -223,14 +224,17 @@ impl Nodes {
     /// Whether a deletion counts. One that came with the parent's waits for the parent's, and fails with it: if the
     /// parent escaped by a rename that no deletion has seen, or is itself no longer under an effective one.
     pub(crate) fn effective(&self, gone: &Gone, dot: Dot) -> bool {
+        if on(Fault::UnderIsPlain) {
+            return true;
+        }
         let mut under = gone.under;
         let mut steps = 0usize;
         loop {
             let Some(id) = under else { return true };
-            let Some(parent) = self.find(id).map(|ix| self.node(ix)) else {
-                return false;
+            let Some(parent) = self.find(id).map(|ix| self.node(ix)).filter(|p| p.kind == Kind::Dir) else {
+                return on(Fault::NoWaiting);
             };
-            if !parent.covers(dot) {
+            if !parent.covers(dot) && !on(Fault::NoWaiting) {
                 return false;
             }
             let Some(above) = parent.gone(dot) else { return true };
@@ -239,7 +243,7 @@ impl Nodes {
             }
             under = above.under;
             steps += 1;
-            if steps > self.slots.len() {
+            if steps > DEEPEST {
                 return true; // a loop of parents, which only a broken peer can make
             }
         }
@@ -285,13 +289,13 @@ impl Nodes {
         let mut heads: Heads = node
             .gones
             .iter()
-            .filter(|(d, _)| node.kind != Kind::Dir || !self.escaped(node, *d))
+            .filter(|(d, _)| node.kind != Kind::Dir || !self.escaped(node, *d) || on(Fault::SettlesEscaped))
             .map(|(d, _)| gone(*d))
             .collect();
         let doomed = self.doomed(node);
         for register in [Register::Place, Register::Content] {
             let mine: Heads = node.heads().filter(|h| h.register == register).collect();
-            if mine.iter().any(|h| !doomed.contains(h)) {
+            if mine.iter().any(|h| !doomed.contains(h)) && !on(Fault::SettlesDeletionsOnly) {
                 heads.extend(mine.into_iter().filter(|h| doomed.contains(h)));
             }
         }
@@ -419,6 +423,9 @@ impl Nodes {
     /// Finds out which of the dirty directories are now one entry with others, or no more; all that is in those is dirty too.
     fn unite(&mut self, dirty: &mut BTreeSet<Ix>) {
         let mut todo: Vec<Ix> = dirty.iter().copied().filter(|ix| self.kind(*ix) == Kind::Dir).collect();
+        if on(Fault::UnionsUnwatched) {
+            return;
+        }
         while let Some(ix) = todo.pop() {
             let (old, new) = (self.union(ix), self.find_union(ix));
             if old == new {
@@ -515,6 +522,9 @@ impl Nodes {
     /// Finds the loops of parents that affected directories are in; of each, the one moved last is to go adrift.
     fn break_loops(&mut self, affected: &BTreeSet<Ix>) -> Vec<Ix> {
         let mut breakers = Vec::new();
+        if on(Fault::LoopsStay) {
+            return breakers;
+        }
         let mut done: BTreeSet<Ix> = BTreeSet::new();
         for start in affected {
             if self.kind(*start) != Kind::Dir {
@@ -606,6 +616,9 @@ impl Nodes {
         }
     }
 }
+
+/// No directories are nested deeper than this: paths are shorter.
+pub(crate) const DEEPEST: usize = 10_000;
 
 /// Whether a node has a place that no deletion of it has seen.
 fn has_unseen_place(node: &Node) -> bool {

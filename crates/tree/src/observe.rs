@@ -1,6 +1,7 @@
 //! From what a scan found to operations: what did the user do? All operations of one scan have one dot.
 
 use crate::entries::View;
+use crate::faults::{Fault, on};
 use crate::id::{ContentId, Dot, NodeId};
 use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
 use crate::nodes::Ix;
@@ -258,7 +259,7 @@ impl<'a> Observing<'a> {
         }
         let old_parent = record.parent;
         self.replica.rename_record(id, parent, name.clone());
-        if parent == RecordId::PARKED || self.already_shown_at(parent, id) {
+        if parent == RecordId::PARKED || (!on(Fault::StepsAreUsers) && self.already_shown_at(parent, id)) {
             return;
         }
         self.touched.extend([old_parent, parent]);
@@ -437,7 +438,7 @@ impl<'a> Observing<'a> {
         let hash = self.replica.nodes.name_hash(&found.name);
         self.replica.records.put(id, record.clone(), hash);
         self.at[i] = Some(id);
-        if !self.joins(id, &record) && !self.revives(id, &record) {
+        if (on(Fault::NoJoining) || !self.joins(id, &record)) && (on(Fault::NoReviving) || !self.revives(id, &record)) {
             self.is_born(id, &record);
         }
         self.touched.insert(parent);
@@ -583,7 +584,7 @@ impl<'a> Observing<'a> {
                 return false;
             };
             let moved_to = self.claimed.get(&parent).map(|i| &self.survey.found[*i]);
-            let is_unknown = unknown.contains(&parent) || moved_to.is_some_and(|f| !f.listed);
+            let is_unknown = unknown.contains(&parent) || moved_to.is_some_and(|f| !f.listed && !on(Fault::UnlistedIsGone));
             if is_unknown {
                 unknown.insert(*id);
             }
@@ -616,6 +617,10 @@ impl<'a> Observing<'a> {
                     .filter(|p| went.contains(p))
                     .collect();
                 let mut seen = self.seen_of(*id, n, &[Register::Place, Register::Content]);
+                if on(Fault::DeletionsSeeAll) {
+                    let kept = |h: &Head| matches!(h.register, Register::Place | Register::Content);
+                    seen = self.node(n).heads().filter(kept).collect();
+                }
                 seen.sort();
                 let under = if parents.len() == 1 { parents.first().copied() } else { None };
                 let over = self.seen_of(*id, n, &[Register::Gone]);
@@ -634,7 +639,7 @@ impl<'a> Observing<'a> {
     /// A directory that was deleted, and lives only because something is in it, is an ordinary one from the moment that its
     /// user, who sees it, moves it or changes what is in it.
     fn adopt_kept_folders(&mut self) {
-        for id in std::mem::take(&mut self.touched) {
+        for id in std::mem::take(&mut self.touched).into_iter().filter(|_| !on(Fault::NoAdopting)) {
             if id == RecordId::ROOT || id == RecordId::PARKED || self.replica.records.get(id).is_none_or(|r| r.kind != Kind::Dir)
             {
                 continue;

@@ -2,6 +2,7 @@
 //! what it expects, so that the disk is never changed where it is not as recorded.
 
 use crate::entries::{Entry, Shown, View};
+use crate::faults::{Fault, on};
 use crate::id::ContentId;
 use crate::node::{Content, Head, Kind, Node};
 use crate::nodes::Ix;
@@ -102,7 +103,9 @@ impl Replica {
             let mut waiting = self.stale.iter().copied().filter(|ix| !self.tried.contains(ix));
             let window: Vec<Ix> = waiting.by_ref().take(limit.max(1)).collect();
             let more = waiting.next().is_some();
-            self.tried.extend(&window);
+            if !on(Fault::FirstComeFirstServed) {
+                self.tried.extend(&window);
+            }
             let mut plan = self.plan_for(at_hand, window);
             if more && plan.steps.is_empty() {
                 continue;
@@ -176,6 +179,7 @@ impl Replica {
         // To be noted before anything is removed: a removal that is done and not noted would read as the user's.
         for step in &plan.steps {
             if matches!(step.action, Action::Remove { .. } | Action::RemoveDir { .. })
+                && !on(Fault::NoLeaving)
                 && let Some(record) = self.records.get_mut(step.record)
             {
                 record.leaving = true;
@@ -311,7 +315,7 @@ impl Replica {
 /// Takes over what a step that leaves the bytes alone made of the fingerprint. If it says that the bytes are others by now, the
 /// record keeps what it knew, and the next scan finds them.
 fn touched(record: &mut Record, print: &Fingerprint) {
-    if (record.print.size, record.print.mtime_ns) == (print.size, print.mtime_ns) {
+    if (record.print.size, record.print.mtime_ns) == (print.size, print.mtime_ns) || on(Fault::RenamesHideEdits) {
         record.print = *print;
     }
 }
@@ -646,7 +650,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             ix: *m,
             node: self.view.nodes.node(*m).clone(),
             unseen: self.view.unseen(*m, data).to_vec(),
-            held_by: self.view.record(*m).filter(|r| self.doomed.contains(r)),
+            held_by: self.view.record(*m).filter(|r| self.doomed.contains(r) && !on(Fault::HeldIsTaken)),
         };
         Show {
             record: item.record,
@@ -673,7 +677,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             if blocked && !removed {
                 removed = true;
                 self.remove_rest();
-            } else if !blocked || !self.park_one(&pending) {
+            } else if !blocked || on(Fault::NoParking) || !self.park_one(&pending) {
                 break;
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::conflict::Conflict;
 use crate::entries::{Policy, View};
+use crate::faults::{Fault, on};
 use crate::id::{ContentId, Dot, NodeId, ReplicaId};
 use crate::node::Kind;
 use crate::node::{Head, Malformed, Node};
@@ -31,6 +32,7 @@ pub struct Replica {
     pub(crate) clock: u64,
     pub(crate) have: Vector,
     pub(crate) acks: BTreeMap<ReplicaId, Vector>,
+    partial: bool,
     /// Live nodes that their record may not show as it should, and dead ones that have a record.
     pub(crate) stale: BTreeSet<Ix>,
     /// Those of them that a plan was for, in this round of plans.
@@ -87,6 +89,8 @@ pub struct ReplicaState {
     pub have: Vector,
     /// For each replica of the folder, what it had merged when its disk showed all that it had.
     pub acks: BTreeMap<ReplicaId, Vector>,
+    /// It may have nodes with writes that `have` does not cover, from an exchange that was not complete.
+    pub partial: bool,
 }
 
 /// What is to be written to the index, in one transaction.
@@ -128,6 +132,7 @@ impl Replica {
             clock: 0,
             have: Vector::default(),
             acks: BTreeMap::from([(id, Vector::default())]),
+            partial: false,
             stale: BTreeSet::new(),
             tried: BTreeSet::new(),
             progress: false,
@@ -232,10 +237,9 @@ impl Replica {
             return Err(Malformed::Forged);
         }
         let known = self.nodes.find(node.id);
-        if known.is_none() && self.within_frontier(node) {
+        if known.is_none() && self.within_frontier(node) && !on(Fault::ForgottenComeBack) {
             return Ok(false); // every replica has seen it dead: it was dropped here
         }
-        self.clock = self.clock.max(latest);
         match known {
             None => {
                 self.sequence += 1;
@@ -247,15 +251,21 @@ impl Replica {
                 if Arc::ptr_eq(mine, node) || mine.as_ref() == node.as_ref() {
                     return Ok(false);
                 }
+                if (mine.kind, mine.born) != (node.kind, node.born) {
+                    return Err(Malformed::Shape);
+                }
                 let mut merged = mine.as_ref().clone();
                 if !merged.merge(node) {
                     return Ok(false);
                 }
+                // Two nodes that can be are merged into one that can be, if both are of one history.
+                merged.check()?;
                 // Equal states are kept once, if both are in this program.
                 let merged = if merged == **node { node.clone() } else { Arc::new(merged) };
                 self.replace(ix, merged);
             }
         }
+        self.clock = self.clock.max(latest);
         Ok(true)
     }
 
@@ -272,6 +282,17 @@ impl Replica {
             self.acks.entry(*replica).or_default().join(ack);
         }
         before != (self.have.clone(), self.acks.clone())
+    }
+
+    /// Notes that a peer has sent nodes, but not all that it has.
+    pub fn received_some(&mut self) {
+        self.partial = true;
+    }
+
+    /// Whether `have` covers every write in every node: then a peer that has that much needs nothing.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.partial
     }
 
     /// Notes that the disk shows all that the replica has. Says whether that is news.
@@ -336,6 +357,9 @@ impl Replica {
 
     fn within_frontier(&self, node: &Node) -> bool {
         let within = |ack: &Vector| node.context.iter().all(|(r, t)| *t <= ack.time(*r));
+        if on(Fault::ForgetsUnseen) {
+            return within(&self.have);
+        }
         self.acks.values().all(within)
     }
 
@@ -424,6 +448,7 @@ impl Replica {
             sequence: self.sequence,
             have: self.have.clone(),
             acks: self.acks.clone(),
+            partial: self.partial,
         }
     }
 
@@ -484,6 +509,7 @@ impl Replica {
         self.records.find_free();
         (self.clock, self.sequence, self.have) = (state.clock, state.sequence, state.have);
         self.acks.extend(state.acks);
+        self.partial = state.partial;
         self.log_from = self.sequence;
         self.saved = self.state();
         self.refresh();

@@ -27,6 +27,12 @@ impl Vector {
         *known = (*known).max(time);
     }
 
+    /// Whether all that `other` knows is known.
+    #[must_use]
+    pub fn includes(&self, other: &Vector) -> bool {
+        other.0.iter().all(|(r, t)| *t <= self.time(*r))
+    }
+
     /// The pointwise maximum.
     pub fn join(&mut self, other: &Vector) {
         for (replica, time) in &other.0 {

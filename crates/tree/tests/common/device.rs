@@ -305,7 +305,7 @@ impl Device {
             clean = true;
             for i in 0..plan.steps.len() {
                 let step = plan.steps[i].clone();
-                if step.after_commit {
+                if step.after_commit && !fault::on(WorldFault::LateCommits) {
                     self.commit();
                 }
                 let outcome = self.take(&step.action, &mut own);

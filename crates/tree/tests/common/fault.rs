@@ -9,6 +9,8 @@ pub enum WorldFault {
     BytesNotKept,
     /// The disk is not looked at before a step.
     NotLooked,
+    /// Steps are noted in the index only at the end, even where one takes the place of another.
+    LateCommits,
 }
 
 thread_local! {

@@ -293,7 +293,7 @@ impl World {
         Ok(())
     }
 
-    fn step(&mut self, numbers: Numbers) -> Result<(), Broken> {
+    pub fn step(&mut self, numbers: Numbers) -> Result<(), Broken> {
         let [what, who, a, x, y, z] = numbers.map(usize::from);
         let count = self.devices.len();
         let d = who % count;
