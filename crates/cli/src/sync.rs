@@ -25,16 +25,10 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
     let mut store = open_store(sync, &home)?;
     let specs = roots::specs(sync, &paths)?;
     let options = OpenOptions { dry: sync.dry_run, ignore: &sync.ignore, random: &mut random };
-    let opened = open(&mut store, specs, options)?;
-    let ids: Vec<ReplicaId> = opened.iter().map(|(replica, _)| replica.id()).collect();
+    let open_roots = open(&mut store, specs, options)?;
+    let ids: Vec<ReplicaId> = open_roots.iter().map(|root| root.replica).collect();
     let core = Core::new(settings(sync, &ids));
-    let mut first = Vec::new();
-    let mut open_roots = Vec::new();
-    for (replica, root) in opened {
-        first.push(Input::Attach { replica: Box::new(replica), name: root.name.clone() });
-        open_roots.push(root);
-    }
-    first.push(Input::Connect(ids[0], ids[1]));
+    let mut first = vec![Input::Connect(ids[0], ids[1])];
     first.extend(sync.resolve.iter().map(|r| {
         let side = match r.side {
             ResolveSide::Left => Side::Replica(ids[0]),
@@ -66,8 +60,10 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
         face.notice("watching; stop with Ctrl-C");
     }
     let status = runtime.block_on(async {
-        let stop = stop_signal();
-        engine.run(first, stop, &mut |event| face.event(event)).await
+        engine.scan_ahead();
+        let mut inputs = engine.carrier().load()?;
+        inputs.append(&mut first);
+        engine.run(inputs, stop_signal(), &mut |event| face.event(event)).await
     })?;
     drop(watchers);
     face.end(&status);

@@ -40,6 +40,8 @@ pub enum CarryError {
 pub struct Carrier {
     store: Store,
     roots: BTreeMap<ReplicaId, Arc<Root>>,
+    /// The order in which they were given.
+    order: Vec<ReplicaId>,
     /// Nothing is written anywhere.
     dry: bool,
 }
@@ -48,7 +50,13 @@ impl Carrier {
     /// For these roots.
     #[must_use]
     pub fn new(store: Store, roots: Vec<Root>, dry: bool) -> Carrier {
-        Carrier { store, roots: roots.into_iter().map(|r| (r.replica, Arc::new(r))).collect(), dry }
+        let order = roots.iter().map(|r| r.replica).collect();
+        Carrier {
+            store,
+            order,
+            roots: roots.into_iter().map(|r| (r.replica, Arc::new(r))).collect(),
+            dry,
+        }
     }
 
     /// A root.
@@ -57,9 +65,22 @@ impl Carrier {
         self.roots.get(&id)
     }
 
-    /// All roots.
+    /// All roots, in the order in which they were given.
     pub fn roots(&self) -> impl Iterator<Item = &Arc<Root>> {
-        self.roots.values()
+        self.order.iter().filter_map(|id| self.roots.get(id))
+    }
+
+    /// Loads the replicas of all roots, each as what is to be told to the core first.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn load(&self) -> Result<Vec<Input>, CarryError> {
+        let replicas = crate::open::load(&self.store, self.roots().map(Arc::as_ref))?;
+        let attach = |(replica, root): (_, &Arc<Root>)| Input::Attach {
+            replica: Box::new(replica),
+            name: root.name.clone(),
+        };
+        Ok(replicas.into_iter().zip(self.roots()).map(attach).collect())
     }
 
     /// Gives the index back.
@@ -107,16 +128,42 @@ impl Carrier {
     }
 
     fn begin_session(&mut self, id: ReplicaId, random: u64) -> Result<(), CarryError> {
-        let Some(root) = self.roots.get(&id).filter(|r| !r.in_session.swap(true, Ordering::Relaxed)) else { return Ok(()) };
-        let Some(hosted) = self.store.replica(id)? else { return Ok(()) };
+        let Some(root) = self.roots.get(&id).filter(|r| !r.in_session.swap(true, Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        let Some(hosted) = self.store.replica(id)? else {
+            return Ok(());
+        };
         let current = hosted.tokens.pending.unwrap_or(hosted.tokens.current);
         // The marker may say either, until the new one is written.
-        let old = if root.marked.load(Ordering::Relaxed) { self.marker_token(root).unwrap_or(current) } else { current };
-        self.store.commit(|tx| tx.set_tokens(id, Tokens { current: old, pending: Some(random) }))?;
-        mark(root.fs.as_ref(), &root.marker(random))
-            .map_err(|source| CarryError::Marker { path: root.path.display().to_string(), source })?;
+        let old = if root.marked.load(Ordering::Relaxed) {
+            self.marker_token(root).unwrap_or(current)
+        } else {
+            current
+        };
+        self.store.commit(|tx| {
+            tx.set_tokens(
+                id,
+                Tokens {
+                    current: old,
+                    pending: Some(random),
+                },
+            )
+        })?;
+        mark(root.fs.as_ref(), &root.marker(random)).map_err(|source| CarryError::Marker {
+            path: root.path.display().to_string(),
+            source,
+        })?;
         root.marked.store(true, Ordering::Relaxed);
-        self.store.commit(|tx| tx.set_tokens(id, Tokens { current: random, pending: None }))?;
+        self.store.commit(|tx| {
+            tx.set_tokens(
+                id,
+                Tokens {
+                    current: random,
+                    pending: None,
+                },
+            )
+        })?;
         Ok(())
     }
 
@@ -139,15 +186,24 @@ impl Carrier {
                 Some((content, size)) => self.supply(core, id, &step, content, size)?,
                 None => Supply::default(),
             };
-            jobs.push(Job { action: step.action, supply });
+            jobs.push(Job {
+                action: step.action,
+                supply,
+            });
         }
         Ok(jobs)
     }
 
     fn supply(&self, core: &Core, id: ReplicaId, step: &ToApply, content: ContentId, size: u64) -> Result<Supply, CarryError> {
         let mut supply = Supply::default();
-        let (Some(root), Some(replica)) = (self.roots.get(&id), core.replica(id)) else { return Ok(supply) };
-        let here = |path: String| Origin { fs: root.fs.clone(), path, local: true };
+        let (Some(root), Some(replica)) = (self.roots.get(&id), core.replica(id)) else {
+            return Ok(supply);
+        };
+        let here = |path: String| Origin {
+            fs: root.fs.clone(),
+            path,
+            local: true,
+        };
         if size == 0 {
             supply.origins.push(here(String::new())); // no bytes: from anywhere
             return Ok(supply);
@@ -156,20 +212,34 @@ impl Carrier {
             supply.origins.extend(replica.recorded_by(record).map(|r| here(r.path)));
         }
         for taken in self.store.history(content)? {
-            let Some(other) = self.roots.get(&taken.replica) else { continue };
+            let Some(other) = self.roots.get(&taken.replica) else {
+                continue;
+            };
             let path = format!("{HISTORY}/{}", taken.stored);
-            supply.origins.push(Origin { fs: other.fs.clone(), path, local: taken.replica == id });
+            supply.origins.push(Origin {
+                fs: other.fs.clone(),
+                path,
+                local: taken.replica == id,
+            });
         }
         for (other, path) in &step.origins {
             if let Some(other) = self.roots.get(other) {
-                supply.origins.push(Origin { fs: other.fs.clone(), path: path.clone(), local: false });
+                supply.origins.push(Origin {
+                    fs: other.fs.clone(),
+                    path: path.clone(),
+                    local: false,
+                });
             }
         }
         if supply.origins.is_empty() {
             for (other, record) in self.store.find_content_anywhere(content)? {
                 let recorded = core.replica(other).and_then(|r| r.recorded_by(record));
                 if let (Some(root), Some(recorded)) = (self.roots.get(&other), recorded) {
-                    supply.origins.push(Origin { fs: root.fs.clone(), path: recorded.path, local: other == id });
+                    supply.origins.push(Origin {
+                        fs: root.fs.clone(),
+                        path: recorded.path,
+                        local: other == id,
+                    });
                 }
             }
         }
@@ -191,7 +261,11 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
     let mut batch: Vec<Scanned> = Vec::new();
     let mut size = 0;
     let ended = scan(root.fs.as_ref(), &root.ignore, scope, stop, &mut |found| {
-        size += if let Scanned::Listed { entries, .. } = &found { entries.len() + 1 } else { 1 };
+        size += if let Scanned::Listed { entries, .. } = &found {
+            entries.len() + 1
+        } else {
+            1
+        };
         batch.push(found);
         if size >= 1024 {
             size = 0;
@@ -203,7 +277,10 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
         _ if !ended => ScanEnd::Stopped,
         Ok(None) => ScanEnd::Complete,
         Ok(Some(why)) => ScanEnd::NotTheRoot(why),
-        Err(e) => ScanEnd::NotTheRoot(format!("{}: its marker cannot be read ({e}); nothing was changed", root.path.display())),
+        Err(e) => ScanEnd::NotTheRoot(format!(
+            "{}: its marker cannot be read ({e}); nothing was changed",
+            root.path.display()
+        )),
     };
     tell(Input::ScanEnded(root.replica, end));
 }
@@ -213,7 +290,10 @@ pub fn run_read(root: &Root, files: &[ToRead], threads: usize, stop: &AtomicBool
     if threads <= 1 || files.len() <= 1 {
         let mut chunker = Chunker::new();
         for part in files.chunks(READ_PART) {
-            let results = part.iter().map(|file| (file.index, read_one(root.fs.as_ref(), file, stop, &mut chunker))).collect();
+            let results = part
+                .iter()
+                .map(|file| (file.index, read_one(root.fs.as_ref(), file, stop, &mut chunker)))
+                .collect();
             tell(Input::Read(root.replica, results));
         }
         return;
@@ -227,9 +307,13 @@ pub fn run_read(root: &Root, files: &[ToRead], threads: usize, stop: &AtomicBool
                 let mut chunker = Chunker::new();
                 loop {
                     let first = next.fetch_add(32, Ordering::Relaxed);
-                    let Some(part) = files.get(first..files.len().min(first + 32)).filter(|p| !p.is_empty()) else { break };
-                    let results: Vec<_> =
-                        part.iter().map(|file| (file.index, read_one(root.fs.as_ref(), file, stop, &mut chunker))).collect();
+                    let Some(part) = files.get(first..files.len().min(first + 32)).filter(|p| !p.is_empty()) else {
+                        break;
+                    };
+                    let results: Vec<_> = part
+                        .iter()
+                        .map(|file| (file.index, read_one(root.fs.as_ref(), file, stop, &mut chunker)))
+                        .collect();
                     if send.send(results).is_err() {
                         break;
                     }
@@ -246,7 +330,11 @@ pub fn run_read(root: &Root, files: &[ToRead], threads: usize, stop: &AtomicBool
 fn read_one(fs: &dyn Fs, file: &ToRead, stop: &AtomicBool, chunker: &mut Chunker) -> Result<Read, Problem> {
     if stop.load(Ordering::Relaxed) {
         let message = "the program was stopped before it was read".to_owned();
-        return Err(Problem { path: file.path.clone(), kind: bifold_tree::ProblemKind::Unreadable, message });
+        return Err(Problem {
+            path: file.path.clone(),
+            kind: bifold_tree::ProblemKind::Unreadable,
+            message,
+        });
     }
     read(fs, &file.path, file.kind, chunker)
 }

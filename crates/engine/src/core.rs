@@ -155,7 +155,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { prefer: Prefer::Ask, mass_percent: 50, mass_least: 20, allow_mass_change: false, plan_size: 8192 }
+        Settings {
+            prefer: Prefer::Ask,
+            mass_percent: 50,
+            mass_least: 20,
+            allow_mass_change: false,
+            plan_size: 8192,
+        }
     }
 }
 
@@ -268,7 +274,9 @@ impl Core {
     }
 
     fn message(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
-        let (Some(host), Some(session)) = (self.hosts.get_mut(&to), self.sessions.get_mut(&(to, from))) else { return };
+        let (Some(host), Some(session)) = (self.hosts.get_mut(&to), self.sessions.get_mut(&(to, from))) else {
+            return;
+        };
         match session.handle(&mut host.replica, message, self.wall_ms) {
             Ok(handled) => host.plan_due |= handled.changed || handled.complete,
             Err(refused) => {
@@ -325,14 +333,29 @@ impl Core {
     fn talk(&mut self) {
         let ends: Vec<(ReplicaId, ReplicaId)> = self.sessions.keys().copied().collect();
         for (me, other) in ends {
-            let Some(host) = self.hosts.get(&me).filter(|host| host.halted.is_none()) else { continue };
-            let Some(session) = self.sessions.get_mut(&(me, other)) else { continue };
-            let Some(message) = session.poll(&host.replica, host.joining) else { continue };
+            let Some(host) = self.hosts.get(&me).filter(|host| host.halted.is_none()) else {
+                continue;
+            };
+            let Some(session) = self.sessions.get_mut(&(me, other)) else {
+                continue;
+            };
+            let Some(message) = session.poll(&host.replica, host.joining) else {
+                continue;
+            };
             self.commit(me, Commit::default());
-            self.effects.push_back(Effect::Send { from: me, to: other, message });
+            self.effects.push_back(Effect::Send {
+                from: me,
+                to: other,
+                message,
+            });
         }
         for id in self.order.clone() {
-            let sent = self.sessions.iter().filter(|((me, _), _)| *me == id).map(|(_, s)| s.sent()).min();
+            let sent = self
+                .sessions
+                .iter()
+                .filter(|((me, _), _)| *me == id)
+                .map(|(_, s)| s.sent())
+                .min();
             if let (Some(sent), Some(host)) = (sent, self.hosts.get_mut(&id)) {
                 host.replica.forget_log(sent);
             }
@@ -354,14 +377,21 @@ impl Core {
     /// The replicas whose disks do not tell of all changes any more.
     #[must_use]
     pub fn unwatched(&self) -> Vec<ReplicaId> {
-        self.hosts.iter().filter(|(_, host)| host.unwatched.is_some()).map(|(id, _)| *id).collect()
+        self.hosts
+            .iter()
+            .filter(|(_, host)| host.unwatched.is_some())
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Where the bytes of some nodes can be had: replicas of this program whose disks show them.
     fn origins(&self, id: ReplicaId, nodes: &[NodeId], content: ContentId) -> Vec<(ReplicaId, String)> {
         let mut origins = Vec::new();
         for (other, host) in self.hosts.iter().filter(|(other, _)| **other != id) {
-            let shown = nodes.iter().filter_map(|n| host.replica.recorded(*n)).find(|r| r.bytes.id() == content);
+            let shown = nodes
+                .iter()
+                .filter_map(|n| host.replica.recorded(*n))
+                .find(|r| r.bytes.id() == content);
             if let Some(recorded) = shown {
                 origins.push((*other, recorded.path));
             }

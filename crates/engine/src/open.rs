@@ -51,14 +51,18 @@ enum Known {
     /// The replica that it is, as the index has it.
     As(Box<Hosted>),
     /// It is new, in place of a replica that is no longer.
-    New { folder: Option<FolderId>, instead_of: Option<ReplicaId>, why: &'static str },
+    New {
+        folder: Option<FolderId>,
+        instead_of: Option<ReplicaId>,
+        why: &'static str,
+    },
 }
 
 /// Opens roots of one folder. What is found out about them is noted in the index, unless the run is dry.
 ///
 /// # Errors
 /// If one of them cannot be what it is said to be; then nothing was changed in any.
-pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -> Result<Vec<(Replica, Root)>, OpenError> {
+pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -> Result<Vec<Root>, OpenError> {
     let mut known = Vec::new();
     for spec in &specs {
         known.push(recognise(store, spec)?);
@@ -80,7 +84,12 @@ pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -
     let mut retired = Vec::new();
     for (spec, known) in specs.iter().zip(known) {
         hosted.push(match known {
-            Known::As(h) => Hosted { folder, root: spec.path.clone(), identity: spec.identity, ..*h },
+            Known::As(h) => Hosted {
+                folder,
+                root: spec.path.clone(),
+                identity: spec.identity,
+                ..*h
+            },
             Known::New { instead_of, why, .. } => {
                 tracing::info!(root = %spec.path.display(), why, "joins as new");
                 retired.extend(instead_of);
@@ -89,15 +98,27 @@ pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -
                     folder,
                     root: spec.path.clone(),
                     identity: spec.identity,
-                    tokens: Tokens { current: (options.random)(), pending: None },
+                    tokens: Tokens {
+                        current: (options.random)(),
+                        pending: None,
+                    },
                     alive: true,
                 }
             }
         });
     }
-    let others: Vec<Hosted> = folders.iter().filter(|f| **f != folder).map(|f| store.replicas(*f)).collect::<Result<Vec<_>, _>>()?.concat();
+    let others: Vec<Hosted> = folders
+        .iter()
+        .filter(|f| **f != folder)
+        .map(|f| store.replicas(*f))
+        .collect::<Result<Vec<_>, _>>()?
+        .concat();
     if !options.dry {
-        let name = specs[0].path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = specs[0]
+            .path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         store.commit(|tx| {
             tx.put_folder(&Folder { id: folder, name })?;
             for other in &others {
@@ -109,16 +130,10 @@ pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -
             hosted.iter().try_for_each(|h| tx.put_replica(h))
         })?;
     }
-    let members: Vec<Hosted> = store.replicas(folder)?;
-    let mut opened: Vec<(Replica, Root)> = Vec::new();
+    let mut roots = Vec::new();
     for (spec, hosted) in specs.into_iter().zip(hosted) {
-        let mut replica = Replica::new(hosted.id, Arc::new(FsNames(spec.fs.clone())), Policy::Ask);
-        store.load(&mut replica, &|id| opened.iter().find_map(|(other, _)| other.node(id).cloned()))?;
-        for member in &members {
-            if member.alive { replica.add_member(member.id) } else { replica.remove_member(member.id) }
-        }
         let marked = matches!(look(spec.fs.as_ref()), Ok(Found::Marker(m)) if m.replica == hosted.id.to_string());
-        let root = Root {
+        roots.push(Root {
             replica: hosted.id,
             folder,
             name: spec.name,
@@ -127,10 +142,30 @@ pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -
             ignore: Arc::new(Ignore::new(options.ignore)?),
             marked: AtomicBool::new(marked),
             in_session: AtomicBool::new(false),
-        };
-        opened.push((replica, root));
+        });
     }
-    Ok(opened)
+    Ok(roots)
+}
+
+/// Loads the replicas of roots, in their order. Nodes that several have are kept in memory once.
+///
+/// # Errors
+/// If the index cannot be read.
+pub fn load<'a>(store: &Store, roots: impl IntoIterator<Item = &'a Root>) -> Result<Vec<Replica>, StoreError> {
+    let mut replicas: Vec<Replica> = Vec::new();
+    for root in roots {
+        let mut replica = Replica::new(root.replica, Arc::new(FsNames(root.fs.clone())), Policy::Ask);
+        store.load(&mut replica, &|id| replicas.iter().find_map(|other| other.node(id).cloned()))?;
+        for member in store.replicas(root.folder)? {
+            if member.alive {
+                replica.add_member(member.id)
+            } else {
+                replica.remove_member(member.id)
+            }
+        }
+        replicas.push(replica);
+    }
+    Ok(replicas)
 }
 
 /// Finds out which replica a root is.
@@ -159,7 +194,9 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         }
         Found::Damaged => return Err(OpenError::NotTheRoot(damaged(&spec.path))),
     };
-    let Some((folder, id, token)) = understood(&marker) else { return Err(OpenError::NotTheRoot(damaged(&spec.path))) };
+    let Some((folder, id, token)) = understood(&marker) else {
+        return Err(OpenError::NotTheRoot(damaged(&spec.path)));
+    };
     let Some(hosted) = store.replica(id)?.filter(|h| h.alive) else {
         // The index was lost, or is another one.
         return new(Some(folder), by_path.map(|h| h.id), "the index does not know it");
@@ -172,7 +209,11 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         )));
     }
     if !hosted.tokens.fit(token) {
-        return new(Some(hosted.folder), Some(hosted.id), "its files or the index were put back from an older state");
+        return new(
+            Some(hosted.folder),
+            Some(hosted.id),
+            "its files or the index were put back from an older state",
+        );
     }
     if hosted.root != spec.path && hosted.identity != spec.identity && marked_as(&hosted.root, &hosted.id.to_string()) {
         return new(Some(hosted.folder), None, "it is a copy of another root");
@@ -188,7 +229,11 @@ fn was_taken_in(store: &Store, hosted: &Hosted) -> Result<bool, StoreError> {
 
 fn understood(marker: &Marker) -> Option<(FolderId, ReplicaId, u64)> {
     let number = |text: &str| u64::from_str_radix(text, 16).ok();
-    Some((FolderId(number(&marker.folder)?), ReplicaId(number(&marker.replica)?), number(&marker.token)?))
+    Some((
+        FolderId(number(&marker.folder)?),
+        ReplicaId(number(&marker.replica)?),
+        number(&marker.token)?,
+    ))
 }
 
 /// Makes the engine's own directories in all roots; if one refuses, those made in the others are taken away again.
@@ -196,7 +241,12 @@ fn prepare(specs: &[RootSpec]) -> Result<(), OpenError> {
     for (i, spec) in specs.iter().enumerate() {
         if let Err(source) = Applier::prepare(spec.fs.as_ref()) {
             for other in &specs[..=i] {
-                for dir in [bifold_tree::PARKED_PATH, bifold_disk::stage::STAGE, bifold_disk::stage::HISTORY, ".bifold"] {
+                for dir in [
+                    bifold_tree::PARKED_PATH,
+                    bifold_disk::stage::STAGE,
+                    bifold_disk::stage::HISTORY,
+                    ".bifold",
+                ] {
                     let _ = other.fs.remove_dir(dir); // only if it is empty
                 }
             }

@@ -1,18 +1,19 @@
 //! The loop: inputs to the core, effects to threads. A thin shell on tokio; what it does between two steps decides nothing.
 
-use crate::carry::{CarryError, Carrier, run_apply, run_read, run_scan};
+use crate::carry::{Carrier, CarryError, run_apply, run_read, run_scan};
 use crate::core::{Core, Effect, Input, Status};
+use crate::root::Root;
 use bifold_disk::apply::Job;
 use bifold_disk::scan::Scope;
 use bifold_tree::{Action, ReplicaId};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
 
 /// Inputs that may wait before those who tell them have to.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
 /// How often what failed is tried again.
 const RETRY: Duration = Duration::from_secs(15);
 /// How often a disk is looked at that does not tell of all changes.
@@ -58,7 +59,9 @@ pub struct RunOptions {
 /// Milliseconds since 1970, as the system says.
 #[must_use]
 pub fn wall_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A random number from the system.
@@ -101,6 +104,8 @@ pub struct Loop {
     stop: Arc<AtomicBool>,
     /// Tasks that were begun and have not told their end.
     running: usize,
+    /// Roots whose first scan was begun before the core asked for it.
+    scanned_ahead: BTreeSet<ReplicaId>,
     run: Arc<AtomicU64>,
     progress: watch::Sender<(ReplicaId, u64, u64)>,
 }
@@ -119,6 +124,7 @@ impl Loop {
             receive,
             stop: Arc::default(),
             running: 0,
+            scanned_ahead: BTreeSet::new(),
             run: Arc::new(AtomicU64::new(wall_ms() << 12)),
             progress,
         }
@@ -128,6 +134,16 @@ impl Loop {
     #[must_use]
     pub fn door(&self) -> Door {
         Door(self.send.clone())
+    }
+
+    /// Begins to scan all roots, whose replicas are loaded meanwhile. To be called within the runtime.
+    pub fn scan_ahead(&mut self) {
+        let roots: Vec<Arc<Root>> = self.carrier.roots().cloned().collect();
+        for root in roots {
+            self.scanned_ahead.insert(root.replica);
+            let stop = self.stop.clone();
+            self.spawn(move |tell| run_scan(&root, &Scope::All, &stop, tell));
+        }
     }
 
     /// The core, for what is to be known of it.
@@ -218,19 +234,27 @@ impl Loop {
                 Effect::Commit(id, commit) => self.carrier.commit(id, &commit, wall_ms(), random())?,
                 Effect::Send { from, to, message } => inputs.push_back(Input::Message { from, to, message }),
                 _ if stopping => {}
+                Effect::Scan(id, _) if self.scanned_ahead.remove(&id) => {}
                 Effect::Scan(id, scope) => {
-                    let Some(root) = self.carrier.root(id).cloned() else { continue };
+                    let Some(root) = self.carrier.root(id).cloned() else {
+                        continue;
+                    };
                     let stop = self.stop.clone();
                     self.spawn(move |tell| run_scan(&root, &scope, &stop, tell));
                 }
                 Effect::Read(id, files) => {
-                    let Some(root) = self.carrier.root(id).cloned() else { continue };
+                    let Some(root) = self.carrier.root(id).cloned() else {
+                        continue;
+                    };
                     let (stop, threads) = (self.stop.clone(), self.options.threads);
                     self.spawn(move |tell| run_read(&root, &files, threads, &stop, tell));
                 }
                 Effect::Apply(id, steps) => {
                     let actions = steps.iter().map(|s| s.action.clone()).collect();
-                    tell(Event::Planned { replica: id, steps: actions });
+                    tell(Event::Planned {
+                        replica: id,
+                        steps: actions,
+                    });
                     if self.options.dry {
                         inputs.push_back(Input::ApplyEnded(id));
                         continue;
@@ -248,7 +272,11 @@ impl Loop {
         let (stop, threads, progress) = (self.stop.clone(), self.options.threads, self.progress.clone());
         let run = self.run.fetch_add(1, Ordering::Relaxed);
         self.spawn(move |tell| {
-            let of = jobs.iter().filter_map(|j| bifold_disk::apply::content_of(&j.action)).map(|(_, size)| size).sum();
+            let of = jobs
+                .iter()
+                .filter_map(|j| bifold_disk::apply::content_of(&j.action))
+                .map(|(_, size)| size)
+                .sum();
             let done = AtomicU64::new(0);
             let count = |bytes| {
                 let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;

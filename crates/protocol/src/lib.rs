@@ -15,6 +15,8 @@ pub enum Message {
         /// It has a disk that was never taken in, and waits for the other's nodes first, so that what both have gets one
         /// node and not two.
         joining: bool,
+        /// Up to where all writes are merged there.
+        have: Vector,
     },
     /// Nodes that changed, parents before what is in them.
     Records {
@@ -63,6 +65,7 @@ pub struct Session {
     offered: bool,
     peer: Option<ReplicaId>,
     peer_joining: bool,
+    peer_have: Vector,
     /// The local sequence up to which the peer was told.
     sent: Option<u64>,
     told: Option<Complete>,
@@ -101,7 +104,11 @@ impl Session {
     /// If it breaks the protocol: then the session is over, and what came before stays merged.
     pub fn handle(&mut self, replica: &mut Replica, message: &Message, wall_ms: u64) -> Result<Handled, Refused> {
         match message {
-            Message::Offer { replica: peer, joining } => {
+            Message::Offer {
+                replica: peer,
+                joining,
+                have,
+            } => {
                 if self.peer.is_some() {
                     return Err(Refused::Order);
                 }
@@ -110,6 +117,7 @@ impl Session {
                 }
                 self.peer = Some(*peer);
                 self.peer_joining = *joining;
+                self.peer_have = have.clone();
                 replica.add_member(*peer);
                 Ok(Handled::default())
             }
@@ -125,6 +133,8 @@ impl Session {
                     replica.received_all(&complete.have, &complete.acks);
                     handled.complete = true;
                     self.heard_all = true;
+                } else if handled.changed {
+                    replica.received_some();
                 }
                 Ok(handled)
             }
@@ -135,16 +145,30 @@ impl Session {
     pub fn poll(&mut self, replica: &Replica, joining: bool) -> Option<Message> {
         if !self.offered {
             self.offered = true;
-            return Some(Message::Offer { replica: replica.id(), joining });
+            return Some(Message::Offer {
+                replica: replica.id(),
+                joining,
+                have: replica.have().clone(),
+            });
         }
         self.peer?;
         let upto = replica.sequence();
-        let complete = Complete { have: replica.have().clone(), acks: replica.acks().clone() };
+        if self.sent.is_none() && replica.is_whole() && self.peer_have.includes(replica.have()) {
+            self.sent = Some(upto); // it has all that
+        }
+        let complete = Complete {
+            have: replica.have().clone(),
+            acks: replica.acks().clone(),
+        };
         let news = self.sent.is_none_or(|sent| sent < upto);
         if !news && (joining || self.told.as_ref() == Some(&complete)) {
             return None;
         }
-        let nodes = if news { replica.changed_since(self.sent.unwrap_or(0)) } else { Vec::new() };
+        let nodes = if news {
+            replica.changed_since(self.sent.unwrap_or(0))
+        } else {
+            Vec::new()
+        };
         if joining && nodes.is_empty() {
             return None;
         }

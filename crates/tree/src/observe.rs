@@ -332,7 +332,20 @@ impl<'a> Observing<'a> {
             .filter(|exec| record.kind == Kind::File && *exec != record.exec)
         {
             record.exec = exec;
-            for n in self.members(id) {
+            self.mode_changed(id, exec);
+        }
+    }
+
+    fn mode_changed(&mut self, id: RecordId, exec: bool) {
+        let members = self.members(id);
+        let newest = members.iter().filter_map(|n| self.node(*n).modes.last().copied()).max();
+        let says_so = newest.is_some_and(|(_, shown)| shown == exec) && !on(Fault::StepsAreUsers);
+        for n in members {
+            if says_so {
+                let modes: Heads = self.node(n).heads().filter(|h| h.register == Register::Mode).collect();
+                let rest = self.seen_of(id, n, &[Register::Place, Register::Content, Register::Gone]);
+                self.set_seen(id, n, rest.into_iter().chain(modes));
+            } else {
                 let over = self.seen_of(id, n, &[Register::Mode]);
                 self.write(id, n, Value::Mode(exec), &over);
             }

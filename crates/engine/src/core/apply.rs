@@ -27,7 +27,11 @@ impl Core {
             let (files, _) = host.replica.counts();
             let many = removals + overwrites;
             if many > settings.mass_least && many as u64 * 100 > files as u64 * u64::from(settings.mass_percent) {
-                host.held = Some(Held { removals, overwrites, files });
+                host.held = Some(Held {
+                    removals,
+                    overwrites,
+                    files,
+                });
                 return;
             }
         }
@@ -47,13 +51,22 @@ impl Core {
         let mut jobs = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
             let origins = content_of(&step.action).map(|(content, _)| self.origins(id, &plan.nodes(i), content));
-            jobs.push(ToApply { action: step.action.clone(), origins: origins.unwrap_or_default() });
+            jobs.push(ToApply {
+                action: step.action.clone(),
+                origins: origins.unwrap_or_default(),
+            });
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
-        self.commit(id, Commit { durable, ..Commit::default() });
+        self.commit(
+            id,
+            Commit {
+                durable,
+                ..Commit::default()
+            },
+        );
         self.effects.push_back(Effect::Apply(id, jobs));
     }
 
@@ -71,7 +84,13 @@ impl Core {
     fn open_sides_at_hand(&mut self) -> BTreeSet<ContentId> {
         let mut wanted = Vec::new();
         for host in self.hosts.values_mut() {
-            wanted.extend(host.replica.conflicts().into_iter().filter(|c| c.sides.len() > 1).flat_map(|c| c.nodes));
+            wanted.extend(
+                host.replica
+                    .conflicts()
+                    .into_iter()
+                    .filter(|c| c.sides.len() > 1)
+                    .flat_map(|c| c.nodes),
+            );
         }
         let mut at_hand = BTreeSet::new();
         for host in self.hosts.values() {
@@ -88,7 +107,9 @@ impl Core {
         host.moved.copied += moved.copied;
         host.moved.reused += moved.reused;
         for (i, outcome) in outcomes.iter().enumerate() {
-            let Some(action) = host.plan.steps.get(first + i).map(|step| step.action.clone()) else { break };
+            let Some(action) = host.plan.steps.get(first + i).map(|step| step.action.clone()) else {
+                break;
+            };
             host.replica.applied(&mut host.plan, first + i, outcome);
             let path = action.path().to_string();
             match outcome {
@@ -104,13 +125,29 @@ impl Core {
                     }
                 }
                 Outcome::Missing => {
-                    let message = "its bytes are on none of the devices that can be reached; it is fetched as soon as one has them".into();
-                    host.failures.insert(path.clone(), Problem { path, kind: ProblemKind::Missing, message });
+                    let message =
+                        "its bytes are on none of the devices that can be reached; it is fetched as soon as one has them".into();
+                    host.failures.insert(
+                        path.clone(),
+                        Problem {
+                            path,
+                            kind: ProblemKind::Missing,
+                            message,
+                        },
+                    );
                 }
                 Outcome::Kept => {
-                    let message = "deleted elsewhere; it stays because of what is in it that is not synced (ignored or skipped)".into();
+                    let message =
+                        "deleted elsewhere; it stays because of what is in it that is not synced (ignored or skipped)".into();
                     host.look_again.insert(path.clone());
-                    host.failures.insert(path.clone(), Problem { path, kind: ProblemKind::Kept, message });
+                    host.failures.insert(
+                        path.clone(),
+                        Problem {
+                            path,
+                            kind: ProblemKind::Kept,
+                            message,
+                        },
+                    );
                 }
                 Outcome::Ignored => {}
                 Outcome::Failed(problem) => {
@@ -118,7 +155,13 @@ impl Core {
                 }
             }
         }
-        self.commit(id, Commit { kept, ..Commit::default() });
+        self.commit(
+            id,
+            Commit {
+                kept,
+                ..Commit::default()
+            },
+        );
     }
 
     pub(crate) fn apply_ended(&mut self, id: ReplicaId) {

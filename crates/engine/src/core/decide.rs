@@ -29,7 +29,11 @@ impl Core {
         if self.order.first() != Some(&id) || (self.decisions.is_empty() && self.settings.prefer == Prefer::Ask) {
             return;
         }
-        if self.sessions.iter().any(|((me, _), session)| *me == id && !session.heard_all()) {
+        if self
+            .sessions
+            .iter()
+            .any(|((me, _), session)| *me == id && !session.heard_all())
+        {
             return;
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
@@ -60,7 +64,11 @@ impl Core {
     fn is_at(&self, conflict: &Conflict, path: &str) -> bool {
         let path = path.trim_matches('/');
         conflict.path == path
-            || conflict.nodes.iter().any(|n| self.hosts.values().any(|h| h.replica.recorded(*n).is_some_and(|r| r.path == path)))
+            || conflict.nodes.iter().any(|n| {
+                self.hosts
+                    .values()
+                    .any(|h| h.replica.recorded(*n).is_some_and(|r| r.path == path))
+            })
     }
 
     fn pick(&mut self, id: ReplicaId, conflict: &Conflict, pick: Pick) -> bool {
@@ -80,7 +88,12 @@ impl Core {
             ConflictKind::Content => self.content_pick(id, conflict, rule),
             ConflictKind::Deleted => self.deleted_pick(id, conflict, rule),
             ConflictKind::Renamed => match rule {
-                Prefer::Replica(r) => conflict.sides.iter().rev().find(|s| s.dot.replica == r).map(|s| Pick::Place(s.dot)),
+                Prefer::Replica(r) => conflict
+                    .sides
+                    .iter()
+                    .rev()
+                    .find(|s| s.dot.replica == r)
+                    .map(|s| Pick::Place(s.dot)),
                 _ => conflict.sides.last().map(|s| Pick::Place(s.dot)),
             },
             // Settled by renaming on the disk.
@@ -92,7 +105,9 @@ impl Core {
             let Some(host) = self.hosts.get_mut(&id) else { return false };
             for side in conflict.sides.iter().filter(|s| s.content.id() != kept) {
                 let node = conflict.nodes.iter().find(|n| {
-                    host.replica.node(**n).is_some_and(|node| node.contents.iter().any(|(_, c)| c.id() == side.content.id()))
+                    host.replica
+                        .node(**n)
+                        .is_some_and(|node| node.contents.iter().any(|(_, c)| c.id() == side.content.id()))
                 });
                 let Some(node) = node else { return false };
                 if host.replica.keep_beside(*node, side.content.id(), wall).is_err() {
@@ -133,7 +148,11 @@ impl Core {
         match rule {
             Prefer::Ask => None,
             Prefer::Both => Some(Pick::Keep),
-            Prefer::Newest => Some(if edited_last > deleted_last { Pick::Keep } else { Pick::Delete }),
+            Prefer::Newest => Some(if edited_last > deleted_last {
+                Pick::Keep
+            } else {
+                Pick::Delete
+            }),
             Prefer::Replica(r) if conflict.sides.iter().any(|s| s.dot.replica == r) => Some(Pick::Keep),
             Prefer::Replica(r) if node.gones.iter().any(|(dot, _)| dot.replica == r) => Some(Pick::Delete),
             Prefer::Replica(_) => None,

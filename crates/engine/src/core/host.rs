@@ -1,8 +1,8 @@
 //! A replica that this program hosts, and what it is doing.
 
 use crate::core::ScanEnd;
-use bifold_disk::scan::Scope;
 use bifold_chunk::ChunkList;
+use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
 use bifold_tree::{ContentId, Plan, Problem, Replica, Survey};
 use std::collections::{BTreeMap, BTreeSet};

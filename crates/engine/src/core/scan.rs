@@ -20,7 +20,11 @@ impl Core {
         host.dirty = Some(match (host.dirty.take(), scope) {
             (Some(Scope::Paths(mut known)), Scope::Paths(more)) if known.len() + more.len() <= MANY_PATHS => {
                 known.extend(more);
-                if known.iter().any(rules) { Scope::All } else { Scope::Paths(known) }
+                if known.iter().any(rules) {
+                    Scope::All
+                } else {
+                    Scope::Paths(known)
+                }
             }
             (None, Scope::Paths(paths)) if paths.len() <= MANY_PATHS && !paths.iter().any(rules) => Scope::Paths(paths),
             _ => Scope::All,
@@ -43,7 +47,9 @@ impl Core {
     }
 
     pub(crate) fn scanned(&mut self, id: ReplicaId, found: Vec<Scanned>) {
-        let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else { return };
+        let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else {
+            return;
+        };
         for one in found {
             match one {
                 Scanned::Listed { dir, entries } => host.survey.listed(&host.replica, &dir, &entries),
@@ -56,7 +62,9 @@ impl Core {
     }
 
     pub(crate) fn scan_ended(&mut self, id: ReplicaId, end: ScanEnd) {
-        let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else { return };
+        let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else {
+            return;
+        };
         if let ScanEnd::NotTheRoot(reason) = &end {
             host.halted = Some(reason.clone());
         }
@@ -73,7 +81,12 @@ impl Core {
             .survey
             .unread(&host.replica)
             .into_iter()
-            .map(|(index, path, stat)| ToRead { index, path, kind: stat.kind, size: stat.print.size })
+            .map(|(index, path, stat)| ToRead {
+                index,
+                path,
+                kind: stat.kind,
+                size: stat.print.size,
+            })
             .collect();
         host.phase = Phase::Reading(files.len());
         if !files.is_empty() {
@@ -125,16 +138,25 @@ impl Core {
         host.phase = Phase::Idle;
         host.plan_due = true;
         let chunks = std::mem::take(&mut host.chunks);
-        self.commit(id, Commit { chunks, ..Commit::default() });
+        self.commit(
+            id,
+            Commit {
+                chunks,
+                ..Commit::default()
+            },
+        );
     }
 
     /// Whether someone connected has not yet told everything, and is not itself waiting for this one.
     fn must_wait(&self, id: ReplicaId) -> bool {
         let place = |r: ReplicaId| self.order.iter().position(|o| *o == r);
-        self.sessions.iter().filter(|((me, _), _)| *me == id).any(|((_, other), session)| {
-            let halted = self.hosts.get(other).is_some_and(|h| h.halted.is_some());
-            let other_waits = self.hosts.get(other).map_or(session.peer_joining(), |h| h.joining);
-            !halted && !session.heard_all() && !(other_waits && place(id) < place(*other))
-        })
+        self.sessions
+            .iter()
+            .filter(|((me, _), _)| *me == id)
+            .any(|((_, other), session)| {
+                let halted = self.hosts.get(other).is_some_and(|h| h.halted.is_some());
+                let other_waits = self.hosts.get(other).map_or(session.peer_joining(), |h| h.joining);
+                !halted && !session.heard_all() && !(other_waits && place(id) < place(*other))
+            })
     }
 }

@@ -1,7 +1,7 @@
 //! What the faces of the program see: one whole status, made anew whenever it is asked for.
 
-use crate::core::host::Phase;
 use crate::core::Core;
+use crate::core::host::Phase;
 use bifold_disk::stage::Moved;
 use bifold_tree::{ConflictKind, Content, Problem, ReplicaId};
 
@@ -88,13 +88,21 @@ impl Core {
     /// The state of everything. Its cost follows what there is to tell, not the size of the folder.
     pub fn status(&mut self) -> Status {
         let hosts = self.order.clone().into_iter().filter_map(|id| self.host_status(id)).collect();
-        Status { hosts, conflicts: self.conflicts() }
+        Status {
+            hosts,
+            conflicts: self.conflicts(),
+        }
     }
 
     fn host_status(&mut self, id: ReplicaId) -> Option<HostStatus> {
         let host = self.hosts.get_mut(&id)?;
         let mut problems: Vec<Problem> = host.problems.values().cloned().collect();
-        problems.extend(host.failures.values().filter(|p| !host.problems.contains_key(&p.path)).cloned());
+        problems.extend(
+            host.failures
+                .values()
+                .filter(|p| !host.problems.contains_key(&p.path))
+                .cloned(),
+        );
         let stale = host.replica.is_stale();
         let state = match host.phase {
             _ if host.halted.is_some() => HostState::Halted,
@@ -121,8 +129,12 @@ impl Core {
     }
 
     fn conflicts(&mut self) -> Vec<ListedConflict> {
-        let Some(first) = self.order.first().copied() else { return Vec::new() };
-        let Some(host) = self.hosts.get_mut(&first) else { return Vec::new() };
+        let Some(first) = self.order.first().copied() else {
+            return Vec::new();
+        };
+        let Some(host) = self.hosts.get_mut(&first) else {
+            return Vec::new();
+        };
         let mut listed = Vec::new();
         for conflict in host.replica.conflicts() {
             let mut sides = Vec::new();
@@ -131,18 +143,34 @@ impl Core {
                 let by_dot = self.hosts.get(&side.dot.replica).map(|h| h.name.clone());
                 let replicas = if conflict.kind == ConflictKind::Content {
                     let shows = |h: &&crate::core::host::Host| {
-                        conflict.nodes.iter().any(|n| h.replica.recorded(*n).is_some_and(|r| r.bytes.id() == side.content.id()))
+                        conflict
+                            .nodes
+                            .iter()
+                            .any(|n| h.replica.recorded(*n).is_some_and(|r| r.bytes.id() == side.content.id()))
                     };
-                    self.order.iter().filter_map(|r| self.hosts.get(r)).filter(shows).map(|h| h.name.clone()).collect()
+                    self.order
+                        .iter()
+                        .filter_map(|r| self.hosts.get(r))
+                        .filter(shows)
+                        .map(|h| h.name.clone())
+                        .collect()
                 } else {
                     by_dot.into_iter().collect()
                 };
                 let path = place.and_then(|(parent, name)| {
                     let replica = &mut self.hosts.get_mut(&first)?.replica;
                     let dir = replica.projected(parent).map(|p| p.path).unwrap_or_default();
-                    Some(if dir.is_empty() { name.to_string() } else { format!("{dir}/{name}") })
+                    Some(if dir.is_empty() {
+                        name.to_string()
+                    } else {
+                        format!("{dir}/{name}")
+                    })
                 });
-                let modified_ns = if let Content::File { mtime_ns, .. } = side.content { Some(mtime_ns) } else { None };
+                let modified_ns = if let Content::File { mtime_ns, .. } = side.content {
+                    Some(mtime_ns)
+                } else {
+                    None
+                };
                 sides.push(ListedSide {
                     replicas,
                     content: Some(side.content.id().hex()),
@@ -152,10 +180,20 @@ impl Core {
                 });
             }
             if conflict.kind == ConflictKind::Deleted {
-                let gones = self.hosts.get(&first).and_then(|h| h.replica.node(*conflict.nodes.first()?)).map(|n| n.gones.clone());
+                let gones = self
+                    .hosts
+                    .get(&first)
+                    .and_then(|h| h.replica.node(*conflict.nodes.first()?))
+                    .map(|n| n.gones.clone());
                 for (dot, _) in gones.into_iter().flatten() {
                     let replicas = self.hosts.get(&dot.replica).map(|h| h.name.clone()).into_iter().collect();
-                    sides.push(ListedSide { replicas, content: None, size: 0, modified_ns: None, path: None });
+                    sides.push(ListedSide {
+                        replicas,
+                        content: None,
+                        size: 0,
+                        modified_ns: None,
+                        path: None,
+                    });
                 }
             }
             listed.push(ListedConflict {
