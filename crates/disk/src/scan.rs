@@ -3,7 +3,7 @@
 
 use crate::fs::{Entry, Fs, FsError};
 use crate::ignore::{IGNORE_FILE, Ignore, join};
-use bifold_tree::{Kind, Listed, PARKED_PATH, Problem, ProblemKind, Stat};
+use bifold_tree::{Kind, Listed, PARKED_PATH, Problem, ProblemKind, Stat, is_own_name};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -97,6 +97,11 @@ impl Scan<'_> {
             let path = join(dir, &name);
             let name: Arc<str> = name.into();
             match entry {
+                _ if is_own_name(&name) => {
+                    let message = "Bifold's own directory, of a folder inside this one: it is skipped".to_owned();
+                    self.problem(&path, ProblemKind::Special, message);
+                    listed.push((name, None));
+                }
                 Entry::Special(what) => {
                     if !self.ignore.is_ignored(&path, false) {
                         self.problem(&path, ProblemKind::Special, format!("a {what}: only files, directories and links are synced"));

@@ -27,7 +27,7 @@ pub use entries::Policy;
 pub use id::{ContentId, Dot, NodeId, ReplicaId};
 pub use node::{
     Base, Content, Gone, Head, Heads, Kind, MAX_HEADS, MAX_NAME, MAX_TARGET, Malformed, Node, Place, Register, Value, Written,
-    is_name,
+    is_name, is_own_name,
 };
 pub use observe::Observed;
 pub use plan::{Plan, Step};

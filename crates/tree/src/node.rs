@@ -173,6 +173,12 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME && name != "." && name != ".." && !name.contains(['/', '\0'])
 }
 
+/// Whether a name is the engine's own, on some disk: nothing of a folder has it, so that no peer can reach into what the engine keeps.
+#[must_use]
+pub fn is_own_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case(".bifold")
+}
+
 impl Node {
     /// A node that nobody has written to yet.
     #[must_use]
@@ -295,7 +301,7 @@ impl Node {
         if self.id == NodeId::ROOT || self.places.is_empty() || self.contents.is_empty() {
             return Err(Malformed::Shape);
         }
-        if !self.places.iter().all(|(_, p)| is_name(&p.name)) {
+        if !self.places.iter().all(|(_, p)| is_name(&p.name) && !is_own_name(&p.name)) {
             return Err(Malformed::Name);
         }
         for (_, content) in &self.contents {

@@ -451,10 +451,13 @@ impl<'a> Observing<'a> {
         let hash = self.replica.nodes.name_hash(&found.name);
         self.replica.records.put(id, record.clone(), hash);
         self.at[i] = Some(id);
+        let before = self.operations;
         if (on(Fault::NoJoining) || !self.joins(id, &record)) && (on(Fault::NoReviving) || !self.revives(id, &record)) {
             self.is_born(id, &record);
         }
-        self.touched.insert(parent);
+        if self.operations > before {
+            self.touched.insert(parent); // else it may be a step that was done and not noted
+        }
     }
 
     /// The replica shows this path already, the disk did not yet: the same file or directory, and its content is one more side.
