@@ -76,6 +76,8 @@ pub struct Device {
     pub policy: Policy,
     pub way: Way,
     pub skew: i64,
+    /// How often its program was started again.
+    pub restarts: usize,
     index: Index,
     /// Up to which of its changes another replica was received completely.
     received: BTreeMap<ReplicaId, u64>,
@@ -109,6 +111,7 @@ impl Device {
             policy,
             way,
             skew,
+            restarts: 0,
             index: Index::default(),
             received: BTreeMap::new(),
         }
@@ -126,6 +129,7 @@ impl Device {
     /// Ends the program and starts it again, from what was committed.
     pub fn restart(&mut self) -> Result<(), Broken> {
         self.replica = self.load()?;
+        self.restarts += 1;
         Ok(())
     }
 
@@ -352,7 +356,8 @@ impl Device {
     fn forget_bytes(&mut self) {
         let wanted: BTreeSet<ContentId> = self.project().into_iter().flat_map(|p| p.sides).collect();
         let shown: BTreeSet<ContentId> = self.replica.all_recorded().map(|r| r.bytes.id()).collect();
-        self.store.retain(|id, _| wanted.contains(id) && !shown.contains(id));
+        let none = fault::on(WorldFault::BytesNotKept);
+        self.store.retain(|id, _| wanted.contains(id) && !shown.contains(id) && !none);
     }
 
     fn keep(&mut self, path: &str) {

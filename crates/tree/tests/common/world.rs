@@ -334,7 +334,16 @@ impl World {
                     step: 1 + x % 4,
                     lose: y.is_multiple_of(2),
                 });
-                self.apply(d, crash)?;
+                if crash.is_some() && z.is_multiple_of(2) {
+                    self.scan(d, Scope::Full)?;
+                    let restarts = self.devices[d].restarts;
+                    self.apply(d, crash)?;
+                    let crashed = self.devices[d].restarts > restarts;
+                    let operations = if crashed { self.scan(d, Scope::Full)? } else { 0 };
+                    need!(operations == 0, "I4 after a crash, steps read as the user's: {operations}");
+                } else {
+                    self.apply(d, crash)?;
+                }
             }
             92..96 => {
                 self.pick(d, a, x, None)?;
