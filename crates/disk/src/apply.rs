@@ -6,7 +6,9 @@
 use crate::fs::{Entry, Fs, FsError};
 use crate::ignore::Ignore;
 use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
-use bifold_tree::{Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, PARKED_PATH, Problem, ProblemKind, Stat, Wanted};
+use bifold_tree::{
+    Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, PARKED_PATH, Problem, ProblemKind, Stat, Wanted,
+};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -73,7 +75,15 @@ enum Staged {
 impl<'a> Applier<'a> {
     /// `run` is a number that no other run of the program has (the time will do); `threads` how many files are staged at a time.
     pub fn new(fs: &'a dyn Fs, ignore: &'a Ignore, stop: &'a AtomicBool, run: u64, threads: usize) -> Applier<'a> {
-        Applier { fs, ignore, stop, run, names: AtomicUsize::new(0), renamed: HashMap::new(), threads: threads.max(1) }
+        Applier {
+            fs,
+            ignore,
+            stop,
+            run,
+            names: AtomicUsize::new(0),
+            renamed: HashMap::new(),
+            threads: threads.max(1),
+        }
     }
 
     /// Makes the engine's own directories in the root, and takes away what a run that was cut left in the stage.
@@ -98,7 +108,17 @@ impl<'a> Applier<'a> {
     pub fn apply(&mut self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync)) -> Applied {
         let mut applied = Applied::default();
         let staged = self.stage_all(jobs, progress);
-        let paths: Vec<&str> = staged.iter().flatten().filter_map(|s| if let Staged::File(path, _) = s { Some(path.as_str()) } else { None }).collect();
+        let paths: Vec<&str> = staged
+            .iter()
+            .flatten()
+            .filter_map(|s| {
+                if let Staged::File(path, _) = s {
+                    Some(path.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect();
         if !paths.is_empty()
             && let Err(e) = self.fs.sync(&paths)
         {
@@ -212,7 +232,12 @@ impl<'a> Applier<'a> {
         while !name.is_char_boundary(cut) {
             cut -= 1;
         }
-        format!("{:x}-{}-{}", self.run, self.names.fetch_add(1, Ordering::Relaxed), &name[..cut])
+        format!(
+            "{:x}-{}-{}",
+            self.run,
+            self.names.fetch_add(1, Ordering::Relaxed),
+            &name[..cut]
+        )
     }
 
     fn look(&self, path: &str) -> Result<Option<Stat>, FsError> {
@@ -243,9 +268,13 @@ impl<'a> Applier<'a> {
         }
         let result = match &job.action {
             Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|(p, _)| p.as_str())),
-            Action::Write { expected, wanted, .. } => {
-                self.write(&path, expected, wanted, staged.as_ref().map(|(p, _)| p.as_str()), &mut applied.kept)
-            }
+            Action::Write { expected, wanted, .. } => self.write(
+                &path,
+                expected,
+                wanted,
+                staged.as_ref().map(|(p, _)| p.as_str()),
+                &mut applied.kept,
+            ),
             Action::SetMode { expected, exec, .. } => self.set_mode(&path, expected, *exec),
             Action::Rename { to, expected, .. } => self.rename(&path, to, expected),
             Action::Remove { expected, .. } => self.remove(&path, expected, &mut applied.kept),
@@ -278,7 +307,14 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn write(&self, path: &str, expected: &Expected, wanted: &Wanted, staged: Option<&str>, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
+    fn write(
+        &self,
+        path: &str,
+        expected: &Expected,
+        wanted: &Wanted,
+        staged: Option<&str>,
+        kept: &mut Vec<Kept>,
+    ) -> Result<Outcome, FsError> {
         match self.look(path)? {
             Some(stat) if self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),
@@ -292,7 +328,9 @@ impl<'a> Applier<'a> {
             }
             _ => return Ok(Outcome::Missing),
         };
-        let Some(ours) = self.look(&own)? else { return Ok(Outcome::Missing) };
+        let Some(ours) = self.look(&own)? else {
+            return Ok(Outcome::Missing);
+        };
         let stored = self.history_name(path);
         let aside = format!("{HISTORY}/{stored}");
         match self.fs.exchange(&own, path) {
@@ -321,12 +359,22 @@ impl<'a> Applier<'a> {
                 if let Err(e) = self.fs.rename(&own, path) {
                     // If something new is there by now, the old one stays in the history.
                     let _ = self.fs.rename(&aside, path);
-                    return if matches!(e, FsError::Exists) { Ok(Outcome::Changed) } else { Err(e) };
+                    return if matches!(e, FsError::Exists) {
+                        Ok(Outcome::Changed)
+                    } else {
+                        Err(e)
+                    };
                 }
             }
             Err(e) => return Err(e),
         }
-        kept.push(Kept { path: path.to_owned(), stored, bytes: expected.bytes.clone(), size: expected.print.size, deleted: false });
+        kept.push(Kept {
+            path: path.to_owned(),
+            stored,
+            bytes: expected.bytes.clone(),
+            size: expected.print.size,
+            deleted: false,
+        });
         Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat))))
     }
 
@@ -336,7 +384,15 @@ impl<'a> Applier<'a> {
         match self.fs.exchange(own, path) {
             Ok(()) => {}
             // They removed what we had put there: what came out goes back to where it was.
-            Err(FsError::NotFound) => return self.fs.rename(own, path).or_else(|e| if matches!(e, FsError::Exists) { self.keep_beside(own, path) } else { Err(e) }),
+            Err(FsError::NotFound) => {
+                return self.fs.rename(own, path).or_else(|e| {
+                    if matches!(e, FsError::Exists) {
+                        self.keep_beside(own, path)
+                    } else {
+                        Err(e)
+                    }
+                });
+            }
             Err(e) => return Err(e),
         }
         match self.look(own)? {
@@ -422,7 +478,13 @@ impl<'a> Applier<'a> {
             }
             return Ok(Outcome::Changed);
         }
-        kept.push(Kept { path: path.to_owned(), stored, bytes: expected.bytes.clone(), size: expected.print.size, deleted: true });
+        kept.push(Kept {
+            path: path.to_owned(),
+            stored,
+            bytes: expected.bytes.clone(),
+            size: expected.print.size,
+            deleted: true,
+        });
         Ok(Outcome::Done(None))
     }
 
@@ -471,11 +533,27 @@ pub fn content_of(action: &Action) -> Option<(ContentId, u64)> {
 
 fn failed(path: &str, e: &FsError) -> Outcome {
     let (kind, message) = match e {
-        FsError::Full => (ProblemKind::DiskFull, "no space left on the disk: make room; it goes on by itself".to_owned()),
-        FsError::Denied(e) => (ProblemKind::Unwritable, format!("it cannot be written ({e}): check the permissions of the directory")),
-        FsError::Busy(e) => (ProblemKind::Busy, format!("it is in use by another program ({e}); it is tried again")),
-        FsError::Unsupported => (ProblemKind::Unsupported, "this disk cannot have such a file or link".to_owned()),
+        FsError::Full => (
+            ProblemKind::DiskFull,
+            "no space left on the disk: make room; it goes on by itself".to_owned(),
+        ),
+        FsError::Denied(e) => (
+            ProblemKind::Unwritable,
+            format!("it cannot be written ({e}): check the permissions of the directory"),
+        ),
+        FsError::Busy(e) => (
+            ProblemKind::Busy,
+            format!("it is in use by another program ({e}); it is tried again"),
+        ),
+        FsError::Unsupported => (
+            ProblemKind::Unsupported,
+            "this disk cannot have such a file or link".to_owned(),
+        ),
         e => (ProblemKind::Other, e.to_string()),
     };
-    Outcome::Failed(Problem { path: path.to_owned(), kind, message })
+    Outcome::Failed(Problem {
+        path: path.to_owned(),
+        kind,
+        message,
+    })
 }

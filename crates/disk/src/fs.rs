@@ -159,4 +159,12 @@ pub trait Fs: Send + Sync {
     fn sync(&self, paths: &[&str]) -> FsResult<()>;
     /// Bytes free for this user; `None` if the system does not tell.
     fn free_space(&self) -> Option<u64>;
+    /// Takes the root for this program alone, until this file system is dropped. Its `.bifold` must be there. Where the
+    /// system has no such locks (some shares), nothing is done.
+    ///
+    /// # Errors
+    /// `Busy` if another program has it; or what the system says.
+    fn lock(&self) -> FsResult<()> {
+        Ok(())
+    }
 }

@@ -40,12 +40,21 @@ impl Ignore {
     pub fn new(patterns: &[String]) -> Result<Ignore, BadPattern> {
         let mut builder = GitignoreBuilder::new(NOWHERE);
         for pattern in patterns {
-            let bad = |e: ignore::Error| BadPattern { pattern: pattern.clone(), reason: e.to_string() };
+            let bad = |e: ignore::Error| BadPattern {
+                pattern: pattern.clone(),
+                reason: e.to_string(),
+            };
             builder.add_line(None, pattern).map_err(bad)?;
         }
         let all = patterns.join(", ");
-        let given = builder.build().map_err(|e| BadPattern { pattern: all, reason: e.to_string() })?;
-        Ok(Ignore { given, files: Mutex::default() })
+        let given = builder.build().map_err(|e| BadPattern {
+            pattern: all,
+            reason: e.to_string(),
+        })?;
+        Ok(Ignore {
+            given,
+            files: Mutex::default(),
+        })
     }
 
     fn files(&self) -> Arc<HashMap<String, Gitignore>> {
@@ -139,9 +148,17 @@ impl Ignore {
 }
 
 fn nowhere(path: &str) -> PathBuf {
-    if path.is_empty() { PathBuf::from(NOWHERE) } else { Path::new(NOWHERE).join(path) }
+    if path.is_empty() {
+        PathBuf::from(NOWHERE)
+    } else {
+        Path::new(NOWHERE).join(path)
+    }
 }
 
 pub(crate) fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+    if dir.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{dir}/{name}")
+    }
 }

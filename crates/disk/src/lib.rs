@@ -1,5 +1,6 @@
 //! Everything that touches the user's files: the file system below a root, scanning, hashing, watching, staging, applying.
 
+mod ahead;
 pub mod apply;
 pub mod fs;
 pub mod ignore;

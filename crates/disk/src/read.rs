@@ -1,9 +1,10 @@
 //! Reading files for their content ids, and noticing that they changed meanwhile.
 
+use crate::ahead::{BLOCK, LARGE, Maker, both};
 use crate::fs::{Entry, Fs, FsError, ReadFile};
-use bifold_chunk::{ChunkList, Chunker, HashError};
+use bifold_chunk::{ChunkList, Chunker, HashError, Hashed};
 use bifold_tree::{Bytes, Kind, Problem, ProblemKind, Stat};
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 /// How often a file that changes while it is read is begun anew before it is left for later.
@@ -25,28 +26,48 @@ pub struct Read {
 /// # Errors
 /// If it cannot be read, is gone, has become something else, or goes on changing: nothing may be inferred.
 pub fn read(fs: &dyn Fs, path: &str, kind: Kind, chunker: &mut Chunker) -> Result<Read, Problem> {
-    let problem = |kind, message: String| Problem { path: path.to_owned(), kind, message };
-    let failed = |e: FsError| match e {
-        FsError::NotFound => problem(ProblemKind::Unstable, "it went away while it was read; it is looked at again".into()),
-        FsError::Unsupported => problem(ProblemKind::Unsupported, "its target is not UTF-8: it is skipped".into()),
-        e => problem(ProblemKind::Unreadable, format!("it cannot be read ({e}); nothing is changed there until it can be")),
+    let problem = |kind, message: String| Problem {
+        path: path.to_owned(),
+        kind,
+        message,
     };
-    let unstable = || problem(ProblemKind::Unstable, "it kept changing while it was read; it is looked at again when quiet".into());
+    let failed = |e: FsError| match e {
+        FsError::NotFound => problem(
+            ProblemKind::Unstable,
+            "it went away while it was read; it is looked at again".into(),
+        ),
+        FsError::Unsupported => problem(ProblemKind::Unsupported, "its target is not UTF-8: it is skipped".into()),
+        e => problem(
+            ProblemKind::Unreadable,
+            format!("it cannot be read ({e}); nothing is changed there until it can be"),
+        ),
+    };
+    let unstable = || {
+        problem(
+            ProblemKind::Unstable,
+            "it kept changing while it was read; it is looked at again when quiet".into(),
+        )
+    };
     if kind == Kind::Link {
         let target = fs.read_link(path).map_err(failed)?;
         return match fs.stat(path).map_err(failed)? {
-            Some(Entry::Plain(stat)) if stat.kind == Kind::Link => Ok(Read { bytes: Bytes::Link(Arc::from(target)), stat, chunks: None }),
+            Some(Entry::Plain(stat)) if stat.kind == Kind::Link => Ok(Read {
+                bytes: Bytes::Link(Arc::from(target)),
+                stat,
+                chunks: None,
+            }),
             _ => Err(unstable()),
         };
     }
     let mut file = fs.open(path).map_err(failed)?;
     for _ in 0..TRIES {
         let before = file.stat().map_err(failed)?;
-        let mut reader = Reader { file: file.as_mut(), offset: 0 };
-        let hashed = match chunker.hash_reader(&mut reader, before.print.size) {
+        let hashed = match hash(file.as_mut(), before.print.size, chunker) {
             Ok(hashed) => hashed,
             Err(HashError::SizeChanged { .. }) => continue,
-            Err(HashError::TooLarge) => return Err(problem(ProblemKind::Unsupported, "it is larger than Bifold can sync".into())),
+            Err(HashError::TooLarge) => {
+                return Err(problem(ProblemKind::Unsupported, "it is larger than Bifold can sync".into()));
+            }
             Err(HashError::Io(e)) => {
                 let message = format!("it cannot be read ({e}); nothing is changed there until it can be");
                 return Err(problem(ProblemKind::Unreadable, message));
@@ -54,10 +75,39 @@ pub fn read(fs: &dyn Fs, path: &str, kind: Kind, chunker: &mut Chunker) -> Resul
         };
         let after = file.stat().map_err(failed)?;
         if after == before && hashed.size == before.print.size {
-            return Ok(Read { bytes: Bytes::File(hashed.content), stat: after, chunks: hashed.chunks });
+            return Ok(Read {
+                bytes: Bytes::File(hashed.content),
+                stat: after,
+                chunks: hashed.chunks,
+            });
         }
     }
     Err(unstable())
+}
+
+/// Hashes a file; a large one is read by a second thread meanwhile.
+fn hash(file: &mut dyn ReadFile, size: u64, chunker: &mut Chunker) -> Result<Hashed, HashError> {
+    if size < LARGE {
+        return chunker.hash_reader(&mut Reader { file, offset: 0 }, size);
+    }
+    let make = |maker: &Maker| -> io::Result<()> {
+        let mut reader = Reader { file, offset: 0 };
+        loop {
+            let mut block = maker.block();
+            block.resize(BLOCK, 0);
+            let n = reader.read(&mut block)?;
+            block.truncate(n);
+            if n == 0 || !maker.give(block) {
+                return Ok(());
+            }
+        }
+    };
+    let (made, hashed) = both(make, |taker| chunker.hash_reader(taker, size));
+    match made {
+        Some(Ok(())) => hashed,
+        Some(Err(e)) => Err(HashError::Io(e)),
+        None => Err(HashError::Io(io::Error::other("the thread that read it ended early"))),
+    }
 }
 
 /// A file as a stream.

@@ -67,7 +67,11 @@ impl Scan<'_> {
     }
 
     fn problem(&mut self, path: &str, kind: ProblemKind, message: String) {
-        (self.found)(Scanned::Problem(Problem { path: path.to_owned(), kind, message }));
+        (self.found)(Scanned::Problem(Problem {
+            path: path.to_owned(),
+            kind,
+            message,
+        }));
     }
 
     fn walk(&mut self, root: &str) -> bool {
@@ -104,7 +108,11 @@ impl Scan<'_> {
                 }
                 Entry::Special(what) => {
                     if !self.ignore.is_ignored(&path, false) {
-                        self.problem(&path, ProblemKind::Special, format!("a {what}: only files, directories and links are synced"));
+                        self.problem(
+                            &path,
+                            ProblemKind::Special,
+                            format!("a {what}: only files, directories and links are synced"),
+                        );
                     }
                     listed.push((name, None));
                 }
@@ -118,7 +126,10 @@ impl Scan<'_> {
             }
         }
         todo[below..].reverse(); // so that they are walked in the order of their names
-        (self.found)(Scanned::Listed { dir: dir.to_owned(), entries: listed });
+        (self.found)(Scanned::Listed {
+            dir: dir.to_owned(),
+            entries: listed,
+        });
     }
 
     fn paths(&mut self, paths: &[String]) -> bool {
@@ -138,11 +149,18 @@ impl Scan<'_> {
                 Ok(None) if self.ignore.covers(&path, false) || self.ignore.covers(&path, true) => {}
                 Ok(None) => (self.found)(Scanned::Looked { path, stat: None }),
                 Ok(Some(Entry::Special(what))) => {
-                    self.problem(&path, ProblemKind::Special, format!("a {what}: only files, directories and links are synced"));
+                    self.problem(
+                        &path,
+                        ProblemKind::Special,
+                        format!("a {what}: only files, directories and links are synced"),
+                    );
                 }
                 Ok(Some(Entry::Plain(stat))) if self.ignore.covers(&path, stat.kind == Kind::Dir) => {}
                 Ok(Some(Entry::Plain(stat))) => {
-                    (self.found)(Scanned::Looked { path: path.clone(), stat: Some(stat) });
+                    (self.found)(Scanned::Looked {
+                        path: path.clone(),
+                        stat: Some(stat),
+                    });
                     if stat.kind == Kind::Dir {
                         if !self.walk(&path) {
                             return false;

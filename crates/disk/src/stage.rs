@@ -1,6 +1,7 @@
 //! Staging: a file's bytes are put together under a name of the engine's own, on the target's file system, and verified,
 //! before anything of the user's is touched.
 
+use crate::ahead::{BLOCK, LARGE, Maker, both};
 use crate::fs::{Fs, FsError, ReadFile, WriteFile};
 use crate::read::Reader;
 use bifold_chunk::{Chunk, ChunkId, ChunkList, Source, Verifier, runs};
@@ -12,9 +13,6 @@ use std::sync::Arc;
 pub const STAGE: &str = ".bifold/stage";
 /// The directory that keeps what was replaced or deleted.
 pub const HISTORY: &str = ".bifold/history";
-
-/// Bytes read at once.
-const BLOCK: usize = 1 << 20;
 
 /// Where some content lies, as far as is known. It is verified whenever it is used.
 #[derive(Clone)]
@@ -107,7 +105,10 @@ fn copy(
         Some(list) => copy_chunks(file.as_mut(), 0, list.chunks(), out)?,
         None => {
             let mut verifier = Verifier::new(content, size);
-            let mut reader = Reader { file: file.as_mut(), offset: 0 };
+            let mut reader = Reader {
+                file: file.as_mut(),
+                offset: 0,
+            };
             let mut block = vec![0; BLOCK.min(usize::try_from(size).unwrap_or(BLOCK).saturating_add(1))];
             loop {
                 let n = reader.read(&mut block).map_err(|_| None)?;
@@ -120,16 +121,48 @@ fn copy(
             verifier.finish().map_err(|_| None)?;
         }
     }
-    Ok(if origin.local { Moved { copied: 0, reused: size } } else { Moved { copied: size, reused: 0 } })
+    Ok(if origin.local {
+        Moved { copied: 0, reused: size }
+    } else {
+        Moved { copied: size, reused: 0 }
+    })
 }
 
-/// Copies chunks that lie in a row, verifying each.
+/// Copies chunks that lie in a row, verifying each; many of them are read and verified by a second thread.
 fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut dyn WriteFile) -> Result<(), Option<FsError>> {
+    let length: u64 = chunks.iter().map(|c| u64::from(c.length)).sum();
+    if length < LARGE {
+        let mut block = Vec::new();
+        return blocks(file, offset, chunks, &mut block, &mut |block| out.append(block).map_err(Some));
+    }
+    let make = |maker: &Maker| {
+        let mut block = maker.block();
+        blocks(file, offset, chunks, &mut block, &mut |block| {
+            let full = std::mem::replace(block, maker.block());
+            if maker.give(full) { Ok(()) } else { Err(None) }
+        })
+    };
+    let (made, taken) = both(make, |taker| {
+        while let Some(block) = taker.next() {
+            out.append(block).map_err(Some)?;
+        }
+        Ok::<(), Option<FsError>>(())
+    });
+    taken?;
+    made.unwrap_or(Err(None))
+}
+
+/// Reads chunks that lie in a row, as many at a time as fit in a block, and passes them on once each is verified.
+fn blocks(
+    file: &mut dyn ReadFile,
+    offset: u64,
+    chunks: &[Chunk],
+    block: &mut Vec<u8>,
+    give: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Option<FsError>>,
+) -> Result<(), Option<FsError>> {
     let mut offset = offset;
-    let mut block = Vec::new();
     let mut rest = chunks;
     while !rest.is_empty() {
-        // As many chunks as fit in a block, at least one.
         let mut count = 0;
         let mut length = 0usize;
         while count < rest.len() && (count == 0 || length + rest[count].length as usize <= BLOCK) {
@@ -152,7 +185,7 @@ fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut
             }
             at += bytes.len();
         }
-        out.append(&block).map_err(Some)?;
+        give(block)?;
         offset += length as u64;
         rest = &rest[count..];
     }

@@ -19,7 +19,9 @@ pub use unix::NativeFs;
 pub use windows::NativeFs;
 
 use crate::fs::FsError;
-use std::path::PathBuf;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The engine's own directory in the root.
 pub(crate) const OWN_DIR: &str = ".bifold";
@@ -32,6 +34,31 @@ pub struct OpenError {
     pub path: PathBuf,
     /// What the system says.
     pub source: FsError,
+}
+
+/// Opens and locks the file in the engine's own directory that tells one program from another; `None` where the system has
+/// no locks. The lock ends with the program, however it ends.
+fn lock_own(own: &Path) -> Result<Option<File>, FsError> {
+    let other = |e: io::Error| match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FsError::Full,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FsError::Denied(e),
+        _ => FsError::Other(e),
+    };
+    // A link in its place is not followed.
+    if !own.symlink_metadata().map_err(other)?.is_dir() {
+        return Err(FsError::Other(io::ErrorKind::NotADirectory.into()));
+    }
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(own.join("lock"))
+        .map_err(other)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(FsError::Busy(io::Error::other("another Bifold is syncing it"))),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 /// Whether `path` is one of the tree: empty for the root, else names joined by `/`. What is not never gets as far as the

@@ -8,7 +8,7 @@ mod rename;
 mod resolve;
 
 use super::probe::Probed;
-use super::{OWN_DIR, OpenError, bad_path, is_path};
+use super::{OWN_DIR, OpenError, bad_path, is_path, lock_own};
 use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::{NameRules, System};
 use bifold_tree::{Names, is_name};
@@ -18,9 +18,11 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The file system of this computer below one root.
 ///
@@ -32,6 +34,8 @@ pub struct NativeFs {
     path: PathBuf,
     rules: NameRules,
     exec: bool,
+    /// Held as long as this is.
+    lock: Mutex<Option<File>>,
 }
 
 impl NativeFs {
@@ -62,7 +66,13 @@ impl NativeFs {
         // Whoever changes the working directory does not change the root.
         let path = std::path::absolute(path).map_err(|e| fail(FsError::Other(e)))?;
         let Probed { rules, exec } = probe(&path);
-        Ok(NativeFs { root, path, rules, exec })
+        Ok(NativeFs {
+            root,
+            path,
+            rules,
+            exec,
+            lock: Mutex::default(),
+        })
     }
 
     /// How this disk treats names.
@@ -291,6 +301,14 @@ impl Fs for NativeFs {
     fn free_space(&self) -> Option<u64> {
         let stat = rustix::fs::fstatvfs(self.root.fd()).ok()?;
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self) -> FsResult<()> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            *lock = lock_own(&self.path.join(OWN_DIR))?;
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ mod errors;
 mod handle;
 
 use super::probe::Probed;
-use super::{OWN_DIR, OpenError, bad_path, is_path};
+use super::{OWN_DIR, OpenError, bad_path, is_path, lock_own};
 use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::NameRules;
 use bifold_tree::{Kind, Names, Stat, is_name};
@@ -17,6 +17,7 @@ use std::fs::{File, FileTimes, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt, symlink_dir, symlink_file};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
@@ -33,6 +34,8 @@ pub struct NativeFs {
     path: PathBuf,
     identity: (u32, u64),
     rules: NameRules,
+    /// Held as long as this is.
+    lock: Mutex<Option<File>>,
 }
 
 impl NativeFs {
@@ -73,6 +76,7 @@ impl NativeFs {
             path: real,
             identity,
             rules,
+            lock: Mutex::default(),
         })
     }
 
@@ -340,6 +344,14 @@ impl Fs for NativeFs {
 
     fn free_space(&self) -> Option<u64> {
         handle::free_space(&self.path)
+    }
+
+    fn lock(&self) -> FsResult<()> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            *lock = lock_own(&self.path.join(OWN_DIR))?;
+        }
+        Ok(())
     }
 }
 
