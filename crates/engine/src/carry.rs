@@ -4,19 +4,23 @@ use crate::core::{Commit, Core, Input, ScanEnd, ToApply, ToRead};
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applied, Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
-use bifold_disk::fs::Fs;
+use bifold_disk::fs::{Fs, FsError};
 use bifold_disk::read::{Read, read};
 use bifold_disk::root::mark;
 use bifold_disk::scan::{Scanned, Scope, scan};
 use bifold_disk::stage::{HISTORY, Origin, Supply};
 use bifold_store::{Reason, Store, StoreError, Taken, Tokens};
 use bifold_tree::{Action, Bytes, ContentId, Problem, ReplicaId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 /// The smallest file that can have several chunks, in bytes.
 const SEVERAL_CHUNKS: u64 = 16 * 1024;
+/// How long the history keeps what was replaced or deleted, in milliseconds: 30 days.
+pub const HISTORY_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Most files that are taken out of the history at a time.
+const TIDY_AT_ONCE: usize = 10_000;
 /// Results of reading are told in parts of at most so many files.
 const READ_PART: usize = 512;
 
@@ -172,6 +176,36 @@ impl Carrier {
             Ok(bifold_disk::root::Found::Marker(marker)) => u64::from_str_radix(&marker.token, 16).ok(),
             _ => None,
         }
+    }
+
+    /// Takes what was replaced or deleted more than [`HISTORY_MS`] ago out of the history, but what is a side of an open conflict.
+    ///
+    /// # Errors
+    /// If the index cannot be read or written.
+    pub fn tidy(&mut self, open_sides: &BTreeSet<ContentId>, wall_ms: u64) -> Result<(), CarryError> {
+        if self.dry {
+            return Ok(());
+        }
+        let old = self.store.history_before(wall_ms.saturating_sub(HISTORY_MS), TIDY_AT_ONCE)?;
+        let mut removed = Vec::new();
+        for taken in old.into_iter().filter(|t| !open_sides.contains(&t.content)) {
+            let Some(root) = self.roots.get(&taken.replica) else {
+                continue;
+            };
+            match root.fs.remove_file(&format!("{HISTORY}/{}", taken.stored)) {
+                Ok(()) | Err(FsError::NotFound) => removed.push(taken),
+                Err(e) => tracing::warn!(stored = taken.stored, %e, "stays in the history"),
+            }
+        }
+        if !removed.is_empty() {
+            self.store.commit(|tx| {
+                removed
+                    .iter()
+                    .try_for_each(|t| tx.remove_history(t.replica, &t.stored).map(drop))
+            })?;
+            self.store.prune(&|content| open_sides.contains(&content))?;
+        }
+        Ok(())
     }
 
     /// Finds out where the bytes for some steps can be had: on the target's own disk first, then in the history, then where

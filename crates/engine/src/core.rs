@@ -15,7 +15,7 @@ use bifold_disk::scan::{Scanned, Scope};
 use bifold_disk::stage::Moved;
 use bifold_protocol::{Message, Session};
 use bifold_tree::{Action, Changes, ContentId, Kind, NodeId, Outcome, Problem, Replica, ReplicaId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use decide::{Decide, Side};
@@ -382,6 +382,12 @@ impl Core {
             .filter(|(_, host)| host.unwatched.is_some())
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// The contents that a person may yet pick.
+    pub fn open_sides(&mut self) -> BTreeSet<ContentId> {
+        let conflicts = self.hosts.values_mut().flat_map(|host| host.replica.conflicts());
+        conflicts.flat_map(|c| c.sides).map(|side| side.content.id()).collect()
     }
 
     /// Where the bytes of some nodes can be had: replicas of this program whose disks show them.

@@ -18,6 +18,8 @@ const QUEUE: usize = 64;
 const RETRY: Duration = Duration::from_secs(15);
 /// How often a disk is looked at that does not tell of all changes.
 pub const POLL: Duration = Duration::from_secs(5);
+/// How often the history is tidied.
+const TIDY: Duration = Duration::from_secs(6 * 3600);
 /// How often progress is told at most.
 const PROGRESS: Duration = Duration::from_millis(100);
 
@@ -92,6 +94,13 @@ impl Door {
     #[must_use]
     pub fn put(&self, input: Input) -> bool {
         self.0.blocking_send(Told::Input(input)).is_ok()
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // After an error, what still runs in threads shall end soon.
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -176,6 +185,7 @@ impl Loop {
         let mut retry = tokio::time::interval_at(tokio::time::Instant::now() + RETRY, RETRY);
         let mut poll = tokio::time::interval_at(tokio::time::Instant::now() + POLL, POLL);
         let mut told_at = std::time::Instant::now();
+        let mut tidied: Option<std::time::Instant> = None;
         loop {
             while let Some(input) = inputs.pop_front() {
                 was_quiet = false;
@@ -183,6 +193,10 @@ impl Loop {
                 self.carry_out(effects, stopping, &mut inputs, tell)?;
             }
             if self.running == 0 && (stopping || (self.core.is_quiet() && !was_quiet)) {
+                if tidied.is_none_or(|at| at.elapsed() > TIDY) {
+                    tidied = Some(std::time::Instant::now());
+                    self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
+                }
                 let status = self.core.status();
                 if stopping || !self.options.forever {
                     return Ok(status);
