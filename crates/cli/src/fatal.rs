@@ -9,7 +9,10 @@ pub struct Fatal {
 
 impl Fatal {
     pub fn new(message: impl Into<String>) -> Fatal {
-        Fatal { message: message.into(), hint: None }
+        Fatal {
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Fatal {
@@ -22,7 +25,11 @@ impl From<bifold_store::StoreError> for Fatal {
     fn from(e: bifold_store::StoreError) -> Fatal {
         let damaged = matches!(e, bifold_store::StoreError::Damaged { .. });
         let fatal = Fatal::new(e.to_string());
-        if damaged { fatal.hint("Run the same command with --rebuild-index.") } else { fatal }
+        if damaged {
+            fatal.hint("Run the same command with --rebuild-index.")
+        } else {
+            fatal
+        }
     }
 }
 

@@ -1,8 +1,13 @@
 //! The `bifold` program.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the face of a command-line program")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the face of a command-line program"
+)]
 
 mod args;
 mod fatal;
+mod home;
 mod people;
 mod report;
 mod roots;
@@ -39,7 +44,12 @@ fn main() -> ExitCode {
 
 fn log_to_stderr(filter: Option<&str>) {
     let env = std::env::var("BIFOLD_LOG").ok();
-    let Some(filter) = filter.map(str::to_owned).or(env) else { return };
+    let Some(filter) = filter.map(str::to_owned).or(env) else {
+        return;
+    };
     let filter = tracing_subscriber::EnvFilter::new(filter);
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }

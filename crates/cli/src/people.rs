@@ -20,7 +20,12 @@ pub struct People {
 
 impl People {
     pub fn new() -> People {
-        People { bar: None, shown: 0, hidden: 0, started: SystemTime::now() }
+        People {
+            bar: None,
+            shown: 0,
+            hidden: 0,
+            started: SystemTime::now(),
+        }
     }
 
     pub fn planned(&mut self, side: &str, steps: &[Action]) {
@@ -83,8 +88,12 @@ impl People {
     }
 
     fn one_line(&self, status: &Status, sync: &Sync) -> String {
-        let applied: Vec<String> =
-            status.hosts.iter().filter(|h| h.applied > 0).map(|h| format!("{} on the {}", changes(h.applied), h.name)).collect();
+        let applied: Vec<String> = status
+            .hosts
+            .iter()
+            .filter(|h| h.applied > 0)
+            .map(|h| format!("{} on the {}", changes(h.applied), h.name))
+            .collect();
         let copied: u64 = status.hosts.iter().map(|h| h.moved.copied).sum();
         let reused: u64 = status.hosts.iter().map(|h| h.moved.reused).sum();
         let mut said = Vec::new();
@@ -109,7 +118,12 @@ impl People {
             (false, true) => "Not in sync",
             (false, false) => "Not all in sync",
         };
-        format!("{state}: {} ({} files, {})", said.join(", "), HumanCount(files as u64), report::took(self.started))
+        format!(
+            "{state}: {} ({} files, {})",
+            said.join(", "),
+            HumanCount(files as u64),
+            report::took(self.started)
+        )
     }
 }
 
@@ -146,8 +160,15 @@ fn conflict_text(c: &bifold_engine::core::ListedConflict, sync: &Sync) -> String
         text += &format!("\n    before  {}", HumanBytes(*size));
     }
     for side in &c.sides {
-        let who = if side.replicas.is_empty() { "elsewhere".to_owned() } else { side.replicas.join(", ") };
-        let when = side.modified_ns.map(|ns| format!(", changed {}", report::time(ns))).unwrap_or_default();
+        let who = if side.replicas.is_empty() {
+            "elsewhere".to_owned()
+        } else {
+            side.replicas.join(", ")
+        };
+        let when = side
+            .modified_ns
+            .map(|ns| format!(", changed {}", report::time(ns)))
+            .unwrap_or_default();
         text += &match (&side.content, &side.path) {
             (None, _) => format!("\n    {who:<7} deleted"),
             (Some(_), Some(path)) => format!("\n    {who:<7} {path}"),

@@ -8,15 +8,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Whether both sides are the same, and nothing waits or failed.
 pub fn in_sync(status: &Status) -> bool {
     status.conflicts.is_empty()
-        && status.hosts.iter().all(|h| h.state == HostState::UpToDate && h.problems.is_empty() && h.held.is_none())
+        && status
+            .hosts
+            .iter()
+            .all(|h| h.state == HostState::UpToDate && h.problems.is_empty() && h.held.is_none())
 }
 
 /// The whole result.
 pub fn json(status: &Status) -> Value {
     let applied: serde_json::Map<String, Value> = status.hosts.iter().map(|h| (h.name.clone(), json!(h.applied))).collect();
     let problems = status.hosts.iter().flat_map(|h| {
-        let halted = h.halted.iter().map(|why| json!({ "replica": h.name, "path": "", "kind": "halted", "message": why }));
-        let rest = h.problems.iter().map(|p| json!({ "replica": h.name, "path": p.path, "kind": p.kind, "message": p.message }));
+        let halted = h
+            .halted
+            .iter()
+            .map(|why| json!({ "replica": h.name, "path": "", "kind": "halted", "message": why }));
+        let rest = h
+            .problems
+            .iter()
+            .map(|p| json!({ "replica": h.name, "path": p.path, "kind": p.kind, "message": p.message }));
         halted.chain(rest)
     });
     let held = status.hosts.iter().filter_map(|h| {
@@ -41,9 +50,14 @@ pub fn json(status: &Status) -> Value {
 /// A conflict, with one entry for each side and replica that has it.
 fn conflict(c: &ListedConflict) -> Value {
     let sides = c.sides.iter().flat_map(|side| {
-        let who: Vec<Option<&String>> = if side.replicas.is_empty() { vec![None] } else { side.replicas.iter().map(Some).collect() };
+        let who: Vec<Option<&String>> = if side.replicas.is_empty() {
+            vec![None]
+        } else {
+            side.replicas.iter().map(Some).collect()
+        };
         who.into_iter().map(move |replica| {
-            let mut one = json!({ "replica": replica, "size": side.size, "modified": side.modified_ns.map(time), "content": side.content });
+            let mut one =
+                json!({ "replica": replica, "size": side.size, "modified": side.modified_ns.map(time), "content": side.content });
             if side.content.is_none() {
                 one = json!({ "replica": replica, "deleted": true });
             }
@@ -99,5 +113,9 @@ pub fn time(ns: i64) -> String {
 /// Seconds since a moment, for people.
 pub fn took(since: SystemTime) -> String {
     let seconds = since.elapsed().unwrap_or_default().as_secs_f64();
-    if seconds < 100.0 { format!("{seconds:.1} s") } else { humantime::format_duration(Duration::from_secs(seconds as u64)).to_string() }
+    if seconds < 100.0 {
+        format!("{seconds:.1} s")
+    } else {
+        humantime::format_duration(Duration::from_secs(seconds as u64)).to_string()
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::args::{Prefer, ResolveSide, Sync};
 use crate::fatal::Fatal;
+use crate::home::{self, Home};
 use crate::people::People;
 use crate::{report, roots};
 use bifold_disk::native::NativeFs;
@@ -10,6 +11,7 @@ use bifold_disk::watch::{WatchError, Watched, Watcher};
 use bifold_engine::carry::Carrier;
 use bifold_engine::core::{self, Core, Decide, Input, Settings, Side, Status};
 use bifold_engine::open::{OpenOptions, open};
+use bifold_engine::root::Root;
 use bifold_engine::run::{Event, Loop, POLL, RunOptions, random};
 use bifold_store::Store;
 use bifold_tree::ReplicaId;
@@ -20,12 +22,10 @@ use std::process::ExitCode;
 
 /// Runs the command; returns its exit code.
 pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
-    let home = home(sync)?;
-    let paths = roots::check(sync, &home)?;
-    let mut store = open_store(sync, &home)?;
-    let specs = roots::specs(sync, &paths)?;
-    let options = OpenOptions { dry: sync.dry_run, ignore: &sync.ignore, random: &mut random };
-    let open_roots = open(&mut store, specs, options)?;
+    let place = home::place(sync)?;
+    let paths = roots::check(sync, &place)?;
+    let home = Home::open(&place, sync)?;
+    let (store, open_roots) = begin(sync, &home, &paths).inspect_err(|_| home.leave())?;
     let ids: Vec<ReplicaId> = open_roots.iter().map(|root| root.replica).collect();
     let core = Core::new(settings(sync, &ids));
     let mut first = vec![Input::Connect(ids[0], ids[1])];
@@ -36,7 +36,10 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
             ResolveSide::Both => Side::Both,
             ResolveSide::Delete => Side::Deleted,
         };
-        Input::Decide(Decide { path: r.path.clone(), side })
+        Input::Decide(Decide {
+            path: r.path.clone(),
+            side,
+        })
     }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -44,11 +47,20 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
         .map_err(|e| Fatal::new(format!("the program cannot be started: {e}")))?;
     let carrier = Carrier::new(store, open_roots, sync.dry_run);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
-    let mut options = RunOptions { forever: sync.watch, dry: sync.dry_run, threads, unwatched: Vec::new() };
+    let mut options = RunOptions {
+        forever: sync.watch,
+        dry: sync.dry_run,
+        threads,
+        unwatched: Vec::new(),
+    };
     let mut face = Face::new(sync, &ids);
     let unwatched = if sync.watch { unwatchable(&paths) } else { Vec::new() };
     for (i, why) in &unwatched {
-        face.notice(&format!("{}: {why}; it is looked at every {} s", paths[*i].display(), POLL.as_secs()));
+        face.notice(&format!(
+            "{}: {why}; it is looked at every {} s",
+            paths[*i].display(),
+            POLL.as_secs()
+        ));
         options.unwatched.push(ids[*i]);
     }
     let mut engine = Loop::new(core, carrier, options);
@@ -71,34 +83,17 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
     Ok(ExitCode::from(if report::in_sync(&status) { 0 } else { 1 }))
 }
 
-/// The directory of the index, made if need be.
-fn home(sync: &Sync) -> Result<PathBuf, Fatal> {
-    let home = match &sync.home {
-        Some(home) => home.clone(),
-        None => directories::ProjectDirs::from("", "", "bifold")
-            .map(|dirs| dirs.data_dir().to_owned())
-            .ok_or_else(|| Fatal::new("no home directory is known for this user").hint("Say where to keep the index with --home DIR."))?,
+/// Opens the index and the roots; if one of them is refused, the others are as they were.
+fn begin(sync: &Sync, home: &Home, paths: &[PathBuf; 2]) -> Result<(Store, Vec<Root>), Fatal> {
+    let mut store = home.index(sync)?;
+    let specs = roots::specs(sync, paths)?;
+    let options = OpenOptions {
+        dry: sync.dry_run,
+        ignore: &sync.ignore,
+        random: &mut random,
     };
-    if !sync.dry_run && !home.is_dir() {
-        // Not before the sides are known to be good: a mistyped command shall leave nothing behind.
-        roots::check(sync, &home)?;
-        std::fs::create_dir_all(&home).map_err(|e| {
-            Fatal::new(format!("the home {} cannot be made ({e})", home.display())).hint("Choose another with --home DIR.")
-        })?;
-    }
-    Ok(home)
-}
-
-fn open_store(sync: &Sync, home: &Path) -> Result<Store, Fatal> {
-    let path = home.join("index.db");
-    if sync.dry_run {
-        return Ok(Store::open_read_only(&path)?);
-    }
-    if sync.rebuild_index && path.exists() {
-        let aside = Store::set_aside(&path)?;
-        eprintln!("the old index is kept as {}", aside.display());
-    }
-    Ok(Store::open(&path)?)
+    let roots = open(&mut store, specs, options)?;
+    Ok((store, roots))
 }
 
 fn settings(sync: &Sync, ids: &[ReplicaId]) -> Settings {
@@ -109,14 +104,28 @@ fn settings(sync: &Sync, ids: &[ReplicaId]) -> Settings {
         Prefer::Right => core::Prefer::Replica(ids[1]),
         Prefer::Both => core::Prefer::Both,
     };
-    let plan_size = if sync.dry_run { usize::MAX } else { Settings::default().plan_size };
-    Settings { prefer, allow_mass_change: sync.allow_mass_change, plan_size, ..Settings::default() }
+    let plan_size = if sync.dry_run {
+        usize::MAX
+    } else {
+        Settings::default().plan_size
+    };
+    Settings {
+        prefer,
+        allow_mass_change: sync.allow_mass_change,
+        plan_size,
+        ..Settings::default()
+    }
 }
 
 /// The roots that tell nothing of their changes.
 fn unwatchable(paths: &[PathBuf; 2]) -> Vec<(usize, String)> {
     let blind = |(_, path): &(usize, &PathBuf)| !bifold_disk::watch::has_events(path);
-    paths.iter().enumerate().filter(blind).map(|(i, _)| (i, "this kind of disk does not tell of all changes".to_owned())).collect()
+    paths
+        .iter()
+        .enumerate()
+        .filter(blind)
+        .map(|(i, _)| (i, "this kind of disk does not tell of all changes".to_owned()))
+        .collect()
 }
 
 fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Watcher, Fatal> {
@@ -134,7 +143,11 @@ fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Watcher, Fatal> {
     Watcher::start(path, rules, tell).map_err(|e| {
         let exhausted = matches!(e, WatchError::Exhausted { .. });
         let fatal = Fatal::new(format!("{} cannot be watched: {e}", path.display()));
-        if exhausted { fatal.hint("Raise the limit, or run without --watch from time to time.") } else { fatal }
+        if exhausted {
+            fatal.hint("Raise the limit, or run without --watch from time to time.")
+        } else {
+            fatal
+        }
     })
 }
 
@@ -165,7 +178,11 @@ struct Face<'a> {
 
 impl<'a> Face<'a> {
     fn new(sync: &'a Sync, ids: &[ReplicaId]) -> Face<'a> {
-        Face { sync, names: ids.iter().copied().zip(roots::SIDES).collect(), people: People::new() }
+        Face {
+            sync,
+            names: ids.iter().copied().zip(roots::SIDES).collect(),
+            people: People::new(),
+        }
     }
 
     fn name(&self, id: ReplicaId) -> &'static str {

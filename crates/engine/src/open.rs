@@ -3,7 +3,7 @@
 
 use crate::root::{FsNames, Root, RootSpec, damaged, gone};
 use bifold_disk::apply::Applier;
-use bifold_disk::fs::FsError;
+use bifold_disk::fs::{Fs, FsError};
 use bifold_disk::ignore::{BadPattern, Ignore};
 use bifold_disk::root::{Found, Marker, look, marked_as};
 use bifold_store::{Folder, FolderId, Hosted, Store, StoreError, Tokens};
@@ -11,6 +11,9 @@ use bifold_tree::{Policy, Replica, ReplicaId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+/// The engine's own directory in a root.
+const OWN: &str = ".bifold";
 
 /// Why roots cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +67,34 @@ enum Known {
 /// If one of them cannot be what it is said to be; then nothing was changed in any.
 pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -> Result<Vec<Root>, OpenError> {
     let mut known = Vec::new();
+    let mut ignores = Vec::new();
     for spec in &specs {
         known.push(recognise(store, spec)?);
+        ignores.push(Arc::new(Ignore::new(options.ignore)?));
     }
-    if !options.dry {
-        prepare(&specs)?;
+    if options.dry {
+        return enter(store, specs, known, ignores, options);
     }
+    let is_new = |spec: &&RootSpec| matches!(spec.fs.stat(OWN), Ok(None));
+    let new: Vec<Arc<dyn Fs>> = specs.iter().filter(is_new).map(|spec| spec.fs.clone()).collect();
+    let roots = prepare(&specs).and_then(|()| enter(store, specs, known, ignores, options));
+    if roots.is_err() {
+        // Nothing of ours stays in what was never synced.
+        for fs in new {
+            leave(fs.as_ref());
+        }
+    }
+    roots
+}
+
+/// Notes in the index which replicas the roots are.
+fn enter(
+    store: &mut Store,
+    specs: Vec<RootSpec>,
+    known: Vec<Known>,
+    ignores: Vec<Arc<Ignore>>,
+    options: OpenOptions<'_>,
+) -> Result<Vec<Root>, OpenError> {
     let mut folders: Vec<FolderId> = Vec::new();
     for k in &known {
         folders.extend(match k {
@@ -131,7 +156,7 @@ pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -
         })?;
     }
     let mut roots = Vec::new();
-    for (spec, hosted) in specs.into_iter().zip(hosted) {
+    for ((spec, hosted), ignore) in specs.into_iter().zip(hosted).zip(ignores) {
         let marked = matches!(look(spec.fs.as_ref()), Ok(Found::Marker(m)) if m.replica == hosted.id.to_string());
         roots.push(Root {
             replica: hosted.id,
@@ -139,7 +164,7 @@ pub fn open(store: &mut Store, specs: Vec<RootSpec>, options: OpenOptions<'_>) -
             name: spec.name,
             path: spec.path,
             fs: spec.fs,
-            ignore: Arc::new(Ignore::new(options.ignore)?),
+            ignore,
             marked: AtomicBool::new(marked),
             in_session: AtomicBool::new(false),
         });
@@ -236,27 +261,41 @@ fn understood(marker: &Marker) -> Option<(FolderId, ReplicaId, u64)> {
     ))
 }
 
-/// Makes the engine's own directories in all roots; if one refuses, those made in the others are taken away again.
+/// Takes all roots for this program, and makes the engine's own directories in them.
 fn prepare(specs: &[RootSpec]) -> Result<(), OpenError> {
-    for (i, spec) in specs.iter().enumerate() {
-        if let Err(source) = Applier::prepare(spec.fs.as_ref()) {
-            for other in &specs[..=i] {
-                for dir in [
-                    bifold_tree::PARKED_PATH,
-                    bifold_disk::stage::STAGE,
-                    bifold_disk::stage::HISTORY,
-                    ".bifold",
-                ] {
-                    let _ = other.fs.remove_dir(dir); // only if it is empty
-                }
-            }
-            return Err(OpenError::Disk {
-                path: spec.path.display().to_string(),
-                what: "it cannot be written, and a folder that is synced both ways must be; see its permissions, and that its disk is not \
-                       read-only or full",
-                source,
-            });
+    for spec in specs {
+        let failed = |source| OpenError::Disk {
+            path: spec.path.display().to_string(),
+            what: if matches!(source, FsError::Busy(_)) {
+                "it is in use"
+            } else {
+                "it cannot be written, and a folder that is synced both ways must be; see its permissions, and that its disk is not \
+                 read-only or full"
+            },
+            source,
+        };
+        match spec.fs.make_dir(OWN) {
+            Ok(()) | Err(FsError::Exists) => {}
+            Err(e) => return Err(failed(e)),
         }
+        spec.fs.lock().map_err(failed)?;
+        Applier::prepare(spec.fs.as_ref()).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Takes away what [`prepare`] made, as far as it is empty.
+fn leave(fs: &dyn Fs) {
+    if matches!(fs.lock(), Err(FsError::Busy(_))) {
+        return;
+    }
+    for dir in [
+        bifold_tree::PARKED_PATH,
+        bifold_disk::stage::STAGE,
+        bifold_disk::stage::HISTORY,
+    ] {
+        let _ = fs.remove_dir(dir);
+    }
+    let _ = fs.remove_file(&format!("{OWN}/lock"));
+    let _ = fs.remove_dir(OWN);
 }

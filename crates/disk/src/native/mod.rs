@@ -48,11 +48,15 @@ fn lock_own(own: &Path) -> Result<Option<File>, FsError> {
     if !own.symlink_metadata().map_err(other)?.is_dir() {
         return Err(FsError::Other(io::ErrorKind::NotADirectory.into()));
     }
+    let path = own.join("lock");
+    if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
+        return Err(FsError::Other(io::Error::other("its lock is no file")));
+    }
     let file = File::options()
         .write(true)
         .create(true)
         .truncate(false)
-        .open(own.join("lock"))
+        .open(path)
         .map_err(other)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
