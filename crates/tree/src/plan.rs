@@ -315,7 +315,7 @@ impl Replica {
 /// Takes over what a step that leaves the bytes alone made of the fingerprint. If it says that the bytes are others by now, the
 /// record keeps what it knew, and the next scan finds them.
 fn touched(record: &mut Record, print: &Fingerprint) {
-    if (record.print.size, record.print.mtime_ns) == (print.size, print.mtime_ns) || on(Fault::RenamesHideEdits) {
+    if record.print.same_bytes(print) || on(Fault::RenamesHideEdits) {
         record.print = *print;
     }
 }

@@ -213,7 +213,7 @@ impl Survey {
     }
 
     /// The files and links whose bytes are to be read, with their paths. What was only moved, as far as the disk can tell
-    /// (same object, size and times), is not among them.
+    /// (same object and size, bytes last changed at the same time; a rename is a change of something else), is not among them.
     pub fn unread(&mut self, replica: &Replica) -> Vec<(usize, String, Stat)> {
         let mut moved: HashMap<u64, &Record> = HashMap::new();
         for record in self.gone.iter().filter_map(|id| replica.records.get(*id)) {
@@ -224,7 +224,7 @@ impl Survey {
         for found in self.found.iter_mut().filter(|f| f.bytes.is_none() && f.record.is_none()) {
             let same = moved
                 .get(&found.stat.key.0)
-                .filter(|r| r.kind == found.stat.kind && r.print == found.stat.print);
+                .filter(|r| r.kind == found.stat.kind && r.print.same_bytes(&found.stat.print));
             found.bytes = same.map(|r| r.bytes.clone());
         }
         let unread = (0..self.found.len()).filter(|i| self.found[*i].bytes.is_none() && !self.found[*i].dropped);

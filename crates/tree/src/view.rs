@@ -20,6 +20,14 @@ pub struct Fingerprint {
     pub ctime_ns: i64,
 }
 
+impl Fingerprint {
+    /// Whether the bytes are the same as far as can be told, though something else may have changed, as by a rename.
+    #[must_use]
+    pub fn same_bytes(&self, other: &Fingerprint) -> bool {
+        (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+    }
+}
+
 /// What a disk says of one path, without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stat {

@@ -6,9 +6,10 @@
 mod common;
 
 use bifold_tree::faults::{Fault, plant};
-use common::example::wrong_examples;
+use common::example::{wrong_crashes, wrong_examples};
 use common::fault::{WorldFault, set};
 use common::history::{history, play};
+use common::surveys::wrong_surveys;
 use common::world::Mode;
 
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +39,12 @@ fn noticed_by(planted: Planted, all: bool, count: u64) -> Vec<String> {
         Planted::World(fault) => set(Some(fault)),
     }
     let mut noticed = Vec::new();
-    let wrong = wrong_examples().len();
-    if wrong > 0 {
-        noticed.push(format!("{wrong} examples"));
-    }
+    let written = [
+        ("examples", wrong_examples().len()),
+        ("crashes", wrong_crashes().len()),
+        ("surveys", wrong_surveys().len()),
+    ];
+    noticed.extend(written.into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")));
     let seeds = (0..count).flat_map(|seed| MODES.map(|mode| (seed, mode)));
     for (i, (seed, mode)) in seeds.enumerate() {
         if !all && !noticed.is_empty() {

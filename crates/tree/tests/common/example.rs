@@ -216,3 +216,62 @@ pub fn wrong_examples() -> Vec<String> {
     }
     wrong
 }
+
+/// What A does to a tree that all have; then B applies it, and stops after each of the steps in turn. Whatever was done and not
+/// noted, nothing of it may read as something that B's user did, and in the end all disks are as A's.
+const CRASHES: &[&[&str]] = &[
+    &["base a b", "A move a t", "A move b a", "A move t b"],
+    &["base a b c", "A move a t", "A move b a", "A move c b", "A move t c"],
+    &["base d/x e/y", "A move d t", "A move e d", "A move t e"],
+    &["base d/x e/y", "A move d/x t", "A move e/y d/x", "A move t e/y"],
+    &["base d/x e/y", "A move d t", "A move e d", "A move t d/e"],
+    &["base d/e/x", "A move d/e t", "A move d t/d", "A move t e"],
+    &["base d/s/x d/y", "A move d/s s", "A delete d"],
+    &["base a b", "A delete b", "A move a b"],
+    &["base a", "A retype a"],
+    &["base d/x", "A delete d", "A create d"],
+    &["base a d/b", "A edit a", "A chmod a", "A edit d/b", "A move d e", "A create n/m/k", "A chmod n/m/k"],
+    &["base a", "A move a b", "A create a", "A move b c", "A move a b", "A move c a"],
+    &["base d/a d/b", "A move d/a n", "A mkdir m", "A move n m/a", "A move d m/d", "A create d"],
+];
+
+/// Plays all of them.
+pub fn wrong_crashes() -> Vec<String> {
+    let mut wrong = Vec::new();
+    for history in CRASHES {
+        for (step, lose) in (1..30).flat_map(|step| [(step, false), (step, true)]) {
+            let result = super::history::caught(|| crash(history, Crash { step, lose }));
+            match result {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(broken) => wrong.push(format!("{}, stopped after {step} (lose: {lose}): {broken}", history.join("; "))),
+            }
+        }
+    }
+    wrong
+}
+
+/// False if there are not as many steps.
+fn crash(history: &[&str], crash: Crash) -> Result<bool, Broken> {
+    let mut stage = Stage::new();
+    for line in history {
+        stage.line(line)?;
+    }
+    let want = stage.world.devices[0].contents();
+    let w = &mut stage.world;
+    w.now += 1;
+    w.exchange(1, 0, None)?;
+    w.apply(1, Some(crash))?;
+    if w.devices[1].restarts == 0 {
+        return Ok(false);
+    }
+    let operations = w.scan(1, Scope::Full)?;
+    need!(operations == 0, "{operations} operations that nobody did");
+    stage.meet()?;
+    for d in &mut stage.world.devices {
+        let (have, listed) = (d.contents(), d.conflicts());
+        need!(have == want, "{} shows {have:?}, not {want:?}", d.name);
+        need!(listed.is_empty(), "listed: {listed:?}");
+    }
+    Ok(true)
+}

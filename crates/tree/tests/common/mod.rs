@@ -16,6 +16,7 @@ pub mod fault;
 pub mod history;
 pub mod random;
 pub mod stored;
+pub mod surveys;
 pub mod table;
 pub mod user;
 pub mod world;
