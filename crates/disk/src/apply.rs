@@ -441,6 +441,15 @@ impl<'a> Applier<'a> {
             Err(FsError::Exists | FsError::NotFound) => return Ok(Outcome::Changed),
             Err(e) => return Err(e),
         }
+        if self.differs_in_form_only(from, to) && !self.is_listed(to)? {
+            // Some disks take the two names for one, and do nothing. What is cut here is found in its way by the next scan.
+            let aside = self.own_name(PARKED_PATH);
+            self.fs.rename(from, &aside)?;
+            if let Err(e) = self.fs.rename(&aside, to) {
+                let _ = self.fs.rename(&aside, from);
+                return if matches!(e, FsError::Exists) { Ok(Outcome::Changed) } else { Err(e) };
+            }
+        }
         match self.look(to)? {
             Some(stat) if expected.same_object(&stat) => {
                 if self.same_bytes(expected, &stat) {
@@ -456,6 +465,18 @@ impl<'a> Applier<'a> {
             }
             None => Ok(Outcome::Changed),
         }
+    }
+
+    /// Whether two paths are one to this disk, or would be.
+    fn differs_in_form_only(&self, from: &str, to: &str) -> bool {
+        let names = self.fs.names();
+        names.folds() && from != to && names.fold(from) == names.fold(to)
+    }
+
+    /// Whether a path is listed under exactly this name.
+    fn is_listed(&self, path: &str) -> Result<bool, FsError> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok(self.fs.list(dir)?.iter().any(|(listed, _)| listed == name))
     }
 
     fn remove(&self, path: &str, expected: &Expected, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
