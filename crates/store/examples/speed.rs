@@ -111,11 +111,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         return Ok(());
     }
-    let home = std::env::temp_dir().join(format!("bifold-store-speed-{}", std::process::id()));
-    std::fs::create_dir(&home)?;
-    let result = measure(files, left, right, &home);
-    std::fs::remove_dir_all(&home)?;
-    result
+    let home = tempfile::tempdir()?;
+    measure(files, left, right, home.path())
 }
 
 fn measure(files: u64, left: u64, right: u64, home: &Path) -> Result<(), Box<dyn Error>> {

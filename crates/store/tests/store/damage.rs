@@ -80,7 +80,7 @@ fn use_all(path: &Path) -> Result<Option<bifold_tree::Replica>, StoreError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn corrupted_bytes_are_an_error_or_the_truth(
@@ -101,9 +101,7 @@ proptest! {
             }
         }
         std::fs::write(&path, bytes).unwrap();
-        let start = std::time::Instant::now();
         let used = use_all(&path);
-        if start.elapsed().as_millis() > 300 { eprintln!("SLOW {:?} {:?}", start.elapsed(), used.as_ref().map(|_| ())); }
         if let Err(error) = &used {
             prop_assert!(matches!(error, StoreError::Damaged { .. } | StoreError::Future { .. }), "{error:?}");
         }
