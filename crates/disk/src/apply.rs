@@ -333,14 +333,20 @@ impl<'a> Applier<'a> {
         };
         let stored = self.history_name(path);
         let aside = format!("{HISTORY}/{stored}");
-        match self.fs.exchange(&own, path) {
+        // What comes out of an exchange lies in the history from the first moment on: the stage is emptied at each start, and
+        // the program may be killed before it has looked.
+        self.fs.rename(&own, &aside)?;
+        let exchanged = self.fs.exchange(&aside, path);
+        if exchanged.is_err() {
+            self.fs.rename(&aside, &own)?;
+        }
+        match exchanged {
             Ok(()) => {
-                let came_out = self.look(&own)?;
+                let came_out = self.look(&aside)?;
                 if !came_out.is_some_and(|stat| self.same_bytes(expected, &stat)) {
-                    self.put_back(&own, path, &ours)?;
+                    self.put_back(&aside, path, &ours)?;
                     return Ok(Outcome::Changed);
                 }
-                self.fs.rename(&own, &aside)?;
             }
             Err(FsError::NotFound) => return Ok(Outcome::Changed),
             Err(FsError::Unsupported) => {
