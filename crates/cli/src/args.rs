@@ -26,7 +26,10 @@ pub enum Command {
 /// listed until someone decides. The first sync is a union: nothing is deleted by it. What is replaced or deleted later is kept
 /// in .bifold/history of its side.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Exit codes: 0 in sync; 1 conflicts, problems or held changes remain; 2 a usage or fatal error.")]
+#[command(
+    after_help = "Exit codes: 0 in sync; 1 conflicts, problems or held changes remain, it was stopped before the end, or a dry run \
+                  found something to do; 2 a usage or fatal error."
+)]
 pub struct Sync {
     /// One folder.
     pub left: PathBuf,
@@ -45,7 +48,7 @@ pub struct Sync {
     #[arg(long, value_enum, default_value_t = Prefer::Ask, value_name = "RULE")]
     pub prefer: Prefer,
     /// Decide one conflict: PATH=left, PATH=right, PATH=both; or PATH=delete for an edit of something deleted.
-    #[arg(long, value_name = "PATH=SIDE", value_parser = resolve)]
+    #[arg(long, value_name = "PATH=SIDE", value_parser = resolve, allow_hyphen_values = true)]
     pub resolve: Vec<Resolve>,
     /// Leave out what matches, with the syntax of .gitignore; also from .bifoldignore files in the folders.
     #[arg(long, value_name = "PATTERN")]

@@ -6,12 +6,14 @@
 )]
 
 mod args;
+mod face;
 mod fatal;
 mod home;
 mod people;
 mod report;
 mod roots;
 mod sync;
+mod words;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(fatal) => {
             if sync.json {
-                println!("{}", serde_json::json!({ "error": fatal.message, "hint": fatal.hint }));
+                people::say(&serde_json::json!({ "error": fatal.message, "hint": fatal.hint }).to_string());
             }
             eprintln!("bifold: {}", fatal.message);
             if let Some(hint) = fatal.hint {

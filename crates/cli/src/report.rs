@@ -1,7 +1,8 @@
 //! What a run came to: as JSON, and as an exit code.
 
-use bifold_engine::core::{HostState, ListedConflict, Status};
-use bifold_tree::ConflictKind;
+use bifold_disk::stage::HISTORY;
+use bifold_engine::core::{HostState, ListedConflict, Status, Taken};
+use bifold_tree::{Action, Bytes, ConflictKind};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,9 @@ pub fn in_sync(status: &Status) -> bool {
 }
 
 /// The whole result.
-pub fn json(status: &Status) -> Value {
+///
+/// `planned`: of a dry run, what would be done.
+pub fn json(status: &Status, planned: Option<&[(&str, Vec<Action>)]>) -> Value {
     let applied: serde_json::Map<String, Value> = status.hosts.iter().map(|h| (h.name.clone(), json!(h.applied))).collect();
     let problems = status.hosts.iter().flat_map(|h| {
         let halted = h
@@ -30,10 +33,23 @@ pub fn json(status: &Status) -> Value {
     });
     let held = status.hosts.iter().filter_map(|h| {
         let (removals, overwrites, files) = h.held?;
-        let message = held_message(&h.name, removals, overwrites, files);
+        let message = held_message(&h.name, h.held?);
         Some(json!({ "replica": h.name, "removals": removals, "overwrites": overwrites, "files": files, "message": message }))
     });
-    json!({
+    let decided = status.decided.iter().map(|d| {
+        let taken = match &d.taken {
+            Taken::Side(who) => who.first().map_or("side", String::as_str),
+            Taken::Both => "both",
+            Taken::Edit => "edit",
+            Taken::Deletion => "deletion",
+        };
+        let kept = d
+            .kept
+            .iter()
+            .map(|(replica, stored)| json!({ "replica": replica, "path": format!("{HISTORY}/{stored}") }));
+        json!({ "path": d.path, "kind": kind(d.kind), "taken": taken, "kept": kept.collect::<Vec<_>>() })
+    });
+    let mut result = json!({
         "in_sync": in_sync(status),
         "applied": applied,
         "bytes": {
@@ -44,7 +60,30 @@ pub fn json(status: &Status) -> Value {
         "conflicts": status.conflicts.iter().map(conflict).collect::<Vec<_>>(),
         "problems": problems.collect::<Vec<_>>(),
         "held": held.collect::<Vec<_>>(),
-    })
+        "decided": decided.collect::<Vec<_>>(),
+        "undecided": status.undecided,
+    });
+    if let Some(planned) = planned {
+        let sides = planned
+            .iter()
+            .map(|(side, steps)| ((*side).to_owned(), json!(steps.iter().map(step).collect::<Vec<_>>())));
+        result["planned"] = sides.collect::<serde_json::Map<String, Value>>().into();
+    }
+    result
+}
+
+/// What would be done.
+fn step(step: &Action) -> Value {
+    let path = step.path();
+    match step {
+        Action::Make { wanted, .. } if wanted.bytes == Bytes::Dir => json!({ "step": "new", "path": path, "directory": true }),
+        Action::Make { wanted, .. } => json!({ "step": "new", "path": path, "size": wanted.size }),
+        Action::Write { wanted, .. } => json!({ "step": "edited", "path": path, "size": wanted.size }),
+        Action::SetMode { exec, .. } => json!({ "step": "mode", "path": path, "executable": exec }),
+        Action::Rename { to, .. } => json!({ "step": "moved", "path": path, "to": to }),
+        Action::Remove { .. } => json!({ "step": "deleted", "path": path }),
+        Action::RemoveDir { .. } => json!({ "step": "deleted", "path": path, "directory": true }),
+    }
 }
 
 /// A conflict, with one entry for each side and replica that has it.
@@ -87,14 +126,18 @@ pub fn kind(kind: ConflictKind) -> &'static str {
     }
 }
 
-/// What is said of a change that is held.
-pub fn held_message(name: &str, removals: usize, overwrites: usize, files: usize) -> String {
-    let what = match (removals, overwrites) {
-        (r, 0) => format!("{r} of {files} files would be removed"),
-        (0, o) => format!("{o} of {files} files would be overwritten"),
-        (r, o) => format!("{r} of {files} files would be removed and {o} overwritten"),
+/// What is said of a change that is held: how many files would be removed and overwritten, of how many.
+pub fn held_message(name: &str, (removals, overwrites, files): (usize, usize, usize)) -> String {
+    let other = if name == "left" { "right" } else { "left" };
+    let (would, back) = match (removals, overwrites) {
+        (r, 0) => (format!("{r} of {files} files would be removed"), "put them back"),
+        (0, o) => (format!("{o} of {files} files would be overwritten"), "undo the change"),
+        (r, o) => (
+            format!("{r} of {files} files would be removed and {o} overwritten"),
+            "undo the change",
+        ),
     };
-    format!("{what} on the {name} side: held until someone says so (--allow-mass-change)")
+    format!("{would} on the {name}. If that is meant, allow it with --allow-mass-change; if not, {back} on the {other}")
 }
 
 /// A time in RFC 3339, in UTC.

@@ -1,22 +1,20 @@
 //! `bifold sync LEFT RIGHT`.
 
 use crate::args::{Prefer, ResolveSide, Sync};
+use crate::face::Face;
 use crate::fatal::Fatal;
 use crate::home::{self, Home};
-use crate::people::People;
 use crate::{report, roots};
 use bifold_disk::native::NativeFs;
 use bifold_disk::scan::Scope;
 use bifold_disk::watch::{WatchError, Watched, Watcher};
 use bifold_engine::carry::Carrier;
-use bifold_engine::core::{self, Core, Decide, Input, Settings, Side, Status};
+use bifold_engine::core::{self, Core, Decide, Input, Settings, Side};
 use bifold_engine::open::{OpenOptions, open};
 use bifold_engine::root::Root;
-use bifold_engine::run::{Event, Loop, POLL, RunOptions, random};
+use bifold_engine::run::{Loop, POLL, RunOptions, random};
 use bifold_store::Store;
 use bifold_tree::ReplicaId;
-use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -151,93 +149,55 @@ fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Watcher, Fatal> {
     })
 }
 
-/// Resolves when someone wants the program to stop.
+/// Resolves when someone wants the program to stop. Whoever says it twice does not want to wait.
 async fn stop_signal() {
-    #[cfg(unix)]
-    {
+    let Some(mut signals) = Signals::new() else {
+        return std::future::pending().await;
+    };
+    signals.next().await;
+    tokio::spawn(async move {
+        signals.next().await;
+        // What was done is noted as after a power cut: nothing is lost by it.
+        std::process::exit(1);
+    });
+}
+
+/// What asks a program to end.
+#[cfg(unix)]
+struct Signals([tokio::signal::unix::Signal; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Option<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            return;
-        }
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let [terminate, interrupt, hangup] = kinds.map(|kind| signal(kind).ok());
+        Some(Signals([terminate?, interrupt?, hangup?]))
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+
+    async fn next(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
     }
 }
 
-/// Who is told what happens: people, or a program.
-struct Face<'a> {
-    sync: &'a Sync,
-    names: Vec<(ReplicaId, &'static str)>,
-    people: People,
-}
+/// What asks a program to end.
+#[cfg(not(unix))]
+struct Signals;
 
-impl<'a> Face<'a> {
-    fn new(sync: &'a Sync, ids: &[ReplicaId]) -> Face<'a> {
-        Face {
-            sync,
-            names: ids.iter().copied().zip(roots::SIDES).collect(),
-            people: People::new(),
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Option<Signals> {
+        Some(Signals)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
-
-    fn name(&self, id: ReplicaId) -> &'static str {
-        self.names.iter().find(|(r, _)| *r == id).map_or("?", |(_, name)| name)
-    }
-
-    fn notice(&self, text: &str) {
-        if self.sync.json {
-            put_line(&json!({ "event": "notice", "message": text }));
-        } else {
-            println!("{text}");
-        }
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Planned { replica, steps } => {
-                let side = self.name(replica);
-                if !self.sync.json {
-                    self.people.planned(side, &steps);
-                } else if self.sync.watch {
-                    put_line(&json!({ "event": "applying", "replica": side, "steps": steps.len() }));
-                }
-            }
-            Event::Progress { replica, bytes, of } => {
-                if !self.sync.json {
-                    self.people.progress(bytes, of);
-                } else if self.sync.watch {
-                    put_line(&json!({ "event": "progress", "replica": self.name(replica), "bytes": bytes, "of": of }));
-                }
-            }
-            Event::Quiet(status) => self.tell("synced", &status),
-        }
-    }
-
-    fn tell(&mut self, event: &str, status: &Status) {
-        if self.sync.json {
-            let mut result = report::json(status);
-            if let (true, Some(map)) = (self.sync.watch, result.as_object_mut()) {
-                map.insert("event".into(), json!(event));
-            }
-            put_line(&result);
-        } else {
-            self.people.summary(status, self.sync);
-        }
-    }
-
-    fn end(&mut self, status: &Status) {
-        self.tell("stopped", status);
-    }
-}
-
-/// One line on standard output, at once. Nobody may be reading any more.
-fn put_line(value: &serde_json::Value) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{value}");
-    let _ = out.flush();
 }

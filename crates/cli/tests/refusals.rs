@@ -1,4 +1,5 @@
 //! What the program refuses: each with exit code 2, words that say what is wrong and what to do, and nothing changed.
+#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
 
 mod world;
 

@@ -18,7 +18,7 @@ use bifold_tree::{Action, Changes, ContentId, Kind, NodeId, Outcome, Problem, Re
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-pub use decide::{Decide, Side};
+pub use decide::{Decide, Decided, Side, Taken};
 pub use status::{HostState, HostStatus, ListedConflict, ListedSide, Status};
 
 /// What the core learns.
@@ -68,6 +68,8 @@ pub enum Input {
     Halt(ReplicaId, String),
     /// Time went by: what failed is tried again.
     Retry,
+    /// The program is to end.
+    Stop,
 }
 
 /// How a scan ended.
@@ -186,6 +188,9 @@ pub struct Core {
     order: Vec<ReplicaId>,
     sessions: BTreeMap<(ReplicaId, ReplicaId), Session>,
     decisions: Vec<Decide>,
+    decided: Vec<Decided>,
+    /// The program is to end: what was not looked at is not looked at any more.
+    stopping: bool,
     settings: Settings,
     effects: VecDeque<Effect>,
     wall_ms: u64,
@@ -200,6 +205,8 @@ impl Core {
             order: Vec::new(),
             sessions: BTreeMap::new(),
             decisions: Vec::new(),
+            decided: Vec::new(),
+            stopping: false,
             settings,
             effects: VecDeque::new(),
             wall_ms: 0,
@@ -261,6 +268,7 @@ impl Core {
                 }
             }
             Input::Retry => self.replan(),
+            Input::Stop => self.stopping = true,
         }
         self.advance();
         self.effects.drain(..).collect()
@@ -366,6 +374,29 @@ impl Core {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.hosts.values().all(|host| host.is_quiet())
+    }
+
+    /// All that would be done on the disks now, for a dry run.
+    pub fn would_do(&mut self) -> Vec<(ReplicaId, Vec<Action>)> {
+        let at_hand = self.open_sides_at_hand();
+        let mut all = Vec::new();
+        for (id, host) in &mut self.hosts {
+            if host.halted.is_some() || host.held.is_some() || host.joining {
+                continue;
+            }
+            let mut plan = host.replica.plan(&|content| at_hand.contains(content), usize::MAX);
+            all.push((*id, plan.steps.iter().map(|step| step.action.clone()).collect()));
+            for i in 0..plan.steps.len() {
+                host.replica.applied(&mut plan, i, &Outcome::Missing);
+            }
+        }
+        all.sort_by_key(|(id, _)| self.order.iter().position(|o| o == id));
+        all
+    }
+
+    /// Decisions that were of no use are forgotten: they are not for what comes later.
+    pub fn forget_decisions(&mut self) {
+        self.decisions.clear();
     }
 
     /// Whether something failed that may be tried again.

@@ -197,7 +197,13 @@ impl Loop {
                     tidied = Some(std::time::Instant::now());
                     self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
                 }
+                if self.options.dry && !stopping {
+                    for (replica, steps) in self.core.would_do() {
+                        tell(Event::Planned { replica, steps });
+                    }
+                }
                 let status = self.core.status();
+                self.core.forget_decisions();
                 if stopping || !self.options.forever {
                     return Ok(status);
                 }
@@ -209,6 +215,7 @@ impl Loop {
                 () = &mut stopped, if !stopping => {
                     stopping = true;
                     self.stop.store(true, Ordering::Relaxed);
+                    inputs.push_back(Input::Stop);
                 }
                 Some(told) = self.receive.recv() => match told {
                     Told::Input(input) => inputs.push_back(input),
@@ -264,16 +271,14 @@ impl Loop {
                     let (stop, threads) = (self.stop.clone(), self.options.threads);
                     self.spawn(move |tell| run_read(&root, &files, threads, &stop, tell));
                 }
+                // What would be done is told once all is known.
+                Effect::Apply(id, _) if self.options.dry => inputs.push_back(Input::ApplyEnded(id)),
                 Effect::Apply(id, steps) => {
                     let actions = steps.iter().map(|s| s.action.clone()).collect();
                     tell(Event::Planned {
                         replica: id,
                         steps: actions,
                     });
-                    if self.options.dry {
-                        inputs.push_back(Input::ApplyEnded(id));
-                        continue;
-                    }
                     let jobs = self.carrier.jobs(&self.core, id, steps)?;
                     self.spawn_apply(id, jobs);
                 }

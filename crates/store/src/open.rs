@@ -74,7 +74,14 @@ impl Store {
                 });
             }
         }
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let has_log = Path::new(&log).exists();
         let original = Store::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        if !has_log {
+            // It makes an empty log, which is then taken away at the end.
+            original.sql(|c| c.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop))?;
+        }
         let found = original.version()?;
         // The empty path is SQLite's name for a file that has none.
         let mut copy = Store::connect(Path::new(""), OpenFlags::default())?;

@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// The bytes of open sides that some disk of this program shows.
-    fn open_sides_at_hand(&mut self) -> BTreeSet<ContentId> {
+    pub(crate) fn open_sides_at_hand(&mut self) -> BTreeSet<ContentId> {
         let mut wanted = Vec::new();
         for host in self.hosts.values_mut() {
             wanted.extend(
@@ -110,11 +110,16 @@ impl Core {
             let Some(action) = host.plan.steps.get(first + i).map(|step| step.action.clone()) else {
                 break;
             };
+            let nodes = host.plan.nodes(first + i);
             host.replica.applied(&mut host.plan, first + i, outcome);
             let path = action.path().to_string();
             match outcome {
                 Outcome::Done(_) => {
                     host.steps_done += 1;
+                    for decided in self.decided.iter_mut().filter(|d| d.nodes.iter().any(|n| nodes.contains(n))) {
+                        let lost = kept.iter().filter(|k| *k.path == *path);
+                        decided.kept.extend(lost.map(|k| (host.name.clone(), k.stored.clone())));
+                    }
                     host.failures.remove(&path);
                     host.problems.retain(|_, p| p.path != path || p.kind != ProblemKind::Missing);
                 }

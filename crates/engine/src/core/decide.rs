@@ -1,8 +1,10 @@
 //! Deciding conflicts: by what a person said of a path, else by the rule. The first replica decides, once it has heard all that
 //! the others have; a decision is a write like any other, and reaches the others as one.
 
+use crate::core::host::Host;
 use crate::core::{Commit, Core, Prefer};
-use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Pick, ReplicaId};
+use bifold_tree::{Conflict, ConflictKind, Content, ContentId, NodeId, Pick, ReplicaId};
+use std::collections::BTreeSet;
 
 /// A person's decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +26,34 @@ pub enum Side {
     Deleted,
 }
 
+/// What was decided in this run, and what became of the side that lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decided {
+    /// Where the first replica showed it.
+    pub path: String,
+    /// What kind of conflict it was.
+    pub kind: ConflictKind,
+    /// What stayed.
+    pub taken: Taken,
+    /// Where what lost is kept: the names of the replicas, and the files' names in their histories.
+    pub kept: Vec<(String, String)>,
+    /// What it is about.
+    pub(crate) nodes: Vec<NodeId>,
+}
+
+/// What stayed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// What these replicas had.
+    Side(Vec<String>),
+    /// All sides.
+    Both,
+    /// The edit of what was deleted.
+    Edit,
+    /// The deletion.
+    Deletion,
+}
+
 impl Core {
     pub(crate) fn decide(&mut self, id: ReplicaId) {
         if self.order.first() != Some(&id) || (self.decisions.is_empty() && self.settings.prefer == Prefer::Ask) {
@@ -39,22 +69,36 @@ impl Core {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let conflicts = host.replica.conflicts();
         let mut decided = false;
+        let mut used = BTreeSet::new();
         for conflict in conflicts {
-            let said = self.decisions.iter().find(|d| self.is_at(&conflict, &d.path)).map(|d| d.side);
-            let rule = match (said, self.settings.prefer) {
+            let said = self.decisions.iter().position(|d| self.is_at(&conflict, &d.path));
+            let side = said.map(|at| self.decisions[at].side);
+            let before = self.decided.len();
+            let rule = match (side, self.settings.prefer) {
                 (Some(Side::Replica(r)), _) => Prefer::Replica(r),
                 (Some(Side::Both), _) => Prefer::Both,
                 (Some(Side::Deleted), _) => {
                     if conflict.kind == ConflictKind::Deleted {
-                        decided |= self.pick(id, &conflict, Pick::Delete);
+                        self.pick(id, &conflict, Pick::Delete, Taken::Deletion);
                     }
-                    continue;
+                    Prefer::Ask
                 }
-                (None, Prefer::Ask) => continue,
                 (None, rule) => rule,
             };
-            decided |= self.settle(id, &conflict, rule);
+            if rule != Prefer::Ask {
+                self.settle(id, &conflict, rule);
+            }
+            if self.decided.len() > before {
+                decided = true;
+                used.extend(said);
+            }
         }
+        // A decision is about what there is now, not about what may come.
+        let mut at = 0;
+        self.decisions.retain(|_| {
+            at += 1;
+            !used.contains(&(at - 1))
+        });
         if decided {
             self.commit(id, Commit::default());
         }
@@ -71,19 +115,22 @@ impl Core {
             })
     }
 
-    fn pick(&mut self, id: ReplicaId, conflict: &Conflict, pick: Pick) -> bool {
+    fn pick(&mut self, id: ReplicaId, conflict: &Conflict, pick: Pick, taken: Taken) {
         let wall = self.wall_ms;
-        let Some(host) = self.hosts.get_mut(&id) else { return false };
+        let Some(host) = self.hosts.get_mut(&id) else { return };
         match host.replica.resolve(&conflict.nodes, pick, wall) {
-            Ok(_) => true,
-            Err(e) => {
-                tracing::warn!(path = conflict.path, %e, "not decided");
-                false
-            }
+            Ok(_) => self.decided.push(Decided {
+                path: conflict.path.clone(),
+                kind: conflict.kind,
+                taken,
+                kept: Vec::new(),
+                nodes: conflict.nodes.clone(),
+            }),
+            Err(e) => tracing::warn!(path = conflict.path, %e, "not decided"),
         }
     }
 
-    fn settle(&mut self, id: ReplicaId, conflict: &Conflict, rule: Prefer) -> bool {
+    fn settle(&mut self, id: ReplicaId, conflict: &Conflict, rule: Prefer) {
         let pick = match conflict.kind {
             ConflictKind::Content => self.content_pick(id, conflict, rule),
             ConflictKind::Deleted => self.deleted_pick(id, conflict, rule),
@@ -99,23 +146,41 @@ impl Core {
             // Settled by renaming on the disk.
             ConflictKind::Name | ConflictKind::Cycle | ConflictKind::Orphan => None,
         };
-        let Some(pick) = pick else { return false };
+        let Some(pick) = pick else { return };
+        let taken = match pick {
+            Pick::Content(_) if rule == Prefer::Both => Taken::Both,
+            Pick::Content(content) => Taken::Side(self.showing(&conflict.nodes, content)),
+            Pick::Place(dot) => Taken::Side(self.hosts.get(&dot.replica).map(|h| h.name.clone()).into_iter().collect()),
+            Pick::Keep => Taken::Edit,
+            Pick::Delete => Taken::Deletion,
+        };
         if let (Prefer::Both, Pick::Content(kept)) = (rule, pick) {
             let wall = self.wall_ms;
-            let Some(host) = self.hosts.get_mut(&id) else { return false };
+            let Some(host) = self.hosts.get_mut(&id) else { return };
             for side in conflict.sides.iter().filter(|s| s.content.id() != kept) {
                 let node = conflict.nodes.iter().find(|n| {
                     host.replica
                         .node(**n)
                         .is_some_and(|node| node.contents.iter().any(|(_, c)| c.id() == side.content.id()))
                 });
-                let Some(node) = node else { return false };
+                let Some(node) = node else { return };
                 if host.replica.keep_beside(*node, side.content.id(), wall).is_err() {
-                    return false;
+                    return;
                 }
             }
         }
-        self.pick(id, conflict, pick)
+        self.pick(id, conflict, pick, taken);
+    }
+
+    /// The names of the replicas whose disks show some content of some nodes.
+    pub(crate) fn showing(&self, nodes: &[NodeId], content: ContentId) -> Vec<String> {
+        let shows = |host: &&Host| {
+            nodes
+                .iter()
+                .any(|n| host.replica.recorded(*n).is_some_and(|r| r.bytes.id() == content))
+        };
+        let hosts = self.order.iter().filter_map(|r| self.hosts.get(r));
+        hosts.filter(shows).map(|h| h.name.clone()).collect()
     }
 
     fn content_pick(&self, id: ReplicaId, conflict: &Conflict, rule: Prefer) -> Option<Pick> {

@@ -55,6 +55,8 @@ pub(crate) struct Host {
     /// The next plan is to be for everything.
     pub(crate) plan_whole: bool,
     pub(crate) moved: Moved,
+    /// A look at its disk was broken off.
+    pub(crate) unfinished: bool,
     /// Why not all changes of its disk are told.
     pub(crate) unwatched: Option<String>,
 }
@@ -91,6 +93,7 @@ impl Host {
             steps_before: 0,
             plan_whole: false,
             moved: Moved::default(),
+            unfinished: false,
             unwatched: None,
         }
     }

@@ -71,6 +71,7 @@ impl Core {
         if !Host::is_complete(&end) {
             host.survey = Survey::new();
             host.phase = Phase::Idle;
+            host.unfinished = true;
             return;
         }
         if host.survey.unrooted() && host.scope != Scope::All {
@@ -109,6 +110,10 @@ impl Core {
                 }
                 Err(problem) => {
                     host.survey.unreadable(&host.replica, index);
+                    if self.stopping {
+                        host.unfinished = true;
+                        continue;
+                    }
                     if problem.kind == ProblemKind::Unstable {
                         again.push(problem.path.clone());
                     }
@@ -156,7 +161,8 @@ impl Core {
             .any(|((_, other), session)| {
                 let halted = self.hosts.get(other).is_some_and(|h| h.halted.is_some());
                 let other_waits = self.hosts.get(other).map_or(session.peer_joining(), |h| h.joining);
-                !halted && !session.heard_all() && !(other_waits && place(id) < place(*other))
+                let first = other_waits && place(id) < place(*other);
+                !(halted || session.heard_all() || first)
             })
     }
 }

@@ -1,7 +1,7 @@
 //! What the faces of the program see: one whole status, made anew whenever it is asked for.
 
-use crate::core::Core;
 use crate::core::host::Phase;
+use crate::core::{Core, Decided};
 use bifold_disk::stage::Moved;
 use bifold_tree::{ConflictKind, Content, Problem, ReplicaId};
 
@@ -12,6 +12,10 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// What a person may want to decide.
     pub conflicts: Vec<ListedConflict>,
+    /// What was decided in this run.
+    pub decided: Vec<Decided>,
+    /// Paths of decisions for which there is no such conflict.
+    pub undecided: Vec<String>,
 }
 
 /// What a hosted replica is doing.
@@ -91,6 +95,8 @@ impl Core {
         Status {
             hosts,
             conflicts: self.conflicts(),
+            decided: self.decided.clone(),
+            undecided: self.decisions.iter().map(|d| d.path.clone()).collect(),
         }
     }
 
@@ -108,6 +114,7 @@ impl Core {
             _ if host.halted.is_some() => HostState::Halted,
             Phase::Scanning | Phase::Reading(_) | Phase::Waiting => HostState::Scanning,
             Phase::Applying(_) => HostState::Syncing,
+            Phase::Idle if host.unfinished || host.dirty.is_some() => HostState::Scanning,
             Phase::Idle if host.held.is_some() || !problems.is_empty() => HostState::NeedsYou,
             Phase::Idle if stale => HostState::NeedsYou,
             Phase::Idle => HostState::UpToDate,
@@ -142,18 +149,7 @@ impl Core {
                 let place = side.place.clone();
                 let by_dot = self.hosts.get(&side.dot.replica).map(|h| h.name.clone());
                 let replicas = if conflict.kind == ConflictKind::Content {
-                    let shows = |h: &&crate::core::host::Host| {
-                        conflict
-                            .nodes
-                            .iter()
-                            .any(|n| h.replica.recorded(*n).is_some_and(|r| r.bytes.id() == side.content.id()))
-                    };
-                    self.order
-                        .iter()
-                        .filter_map(|r| self.hosts.get(r))
-                        .filter(shows)
-                        .map(|h| h.name.clone())
-                        .collect()
+                    self.showing(&conflict.nodes, side.content.id())
                 } else {
                     by_dot.into_iter().collect()
                 };
