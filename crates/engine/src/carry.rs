@@ -80,11 +80,12 @@ impl Carrier {
     /// If the index cannot be read.
     pub fn load(&self) -> Result<Vec<Input>, CarryError> {
         let replicas = crate::open::load(&self.store, self.roots().map(Arc::as_ref))?;
-        let attach = |(replica, root): (_, &Arc<Root>)| Input::Attach {
-            replica: Box::new(replica),
-            name: root.name.clone(),
+        let attach = |(replica, root): (_, &Arc<Root>)| {
+            let name = root.name.clone();
+            let replica = Box::new(replica);
+            [Input::Attach { replica, name }, Input::Ignoring(root.replica, root.ignore.clone())]
         };
-        Ok(replicas.into_iter().zip(self.roots()).map(attach).collect())
+        Ok(replicas.into_iter().zip(self.roots()).flat_map(attach).collect())
     }
 
     /// Gives the index back.
@@ -215,9 +216,10 @@ impl Carrier {
     /// If the index cannot be read.
     pub fn jobs(&self, core: &Core, id: ReplicaId, steps: Vec<ToApply>) -> Result<Vec<Job>, CarryError> {
         let mut jobs = Vec::with_capacity(steps.len());
+        let has_history = !self.store.history_before(u64::MAX >> 1, 1)?.is_empty();
         for step in steps {
             let supply = match content_of(&step.action) {
-                Some((content, size)) => self.supply(core, id, &step, content, size)?,
+                Some((content, size)) => self.supply(core, id, &step, content, size, has_history)?,
                 None => Supply::default(),
             };
             jobs.push(Job {
@@ -228,7 +230,15 @@ impl Carrier {
         Ok(jobs)
     }
 
-    fn supply(&self, core: &Core, id: ReplicaId, step: &ToApply, content: ContentId, size: u64) -> Result<Supply, CarryError> {
+    fn supply(
+        &self,
+        core: &Core,
+        id: ReplicaId,
+        step: &ToApply,
+        content: ContentId,
+        size: u64,
+        has_history: bool,
+    ) -> Result<Supply, CarryError> {
         let mut supply = Supply::default();
         let (Some(root), Some(replica)) = (self.roots.get(&id), core.replica(id)) else {
             return Ok(supply);
@@ -242,10 +252,20 @@ impl Carrier {
             supply.origins.push(here(String::new())); // no bytes: from anywhere
             return Ok(supply);
         }
-        for record in self.store.find_content(id, content)? {
+        let some = if replica.shows_nothing() {
+            Vec::new()
+        } else {
+            self.store.find_content(id, content)?
+        };
+        for record in some {
             supply.origins.extend(replica.recorded_by(record).map(|r| here(r.path)));
         }
-        for taken in self.store.history(content)? {
+        let kept = if has_history {
+            self.store.history(content)?
+        } else {
+            Vec::new()
+        };
+        for taken in kept {
             let Some(other) = self.roots.get(&taken.replica) else {
                 continue;
             };
