@@ -95,10 +95,10 @@ pub(crate) fn list(replica: &Replica) -> Vec<Conflict> {
     let view = View::new(&replica.nodes, &replica.records, replica.policy, &nothing);
     let mut entries: BTreeSet<Ix> = BTreeSet::new();
     let mut found = Vec::new();
-    for ix in &replica.suspects {
-        let Some(entry) = view.entry(*ix) else { continue };
+    for ix in replica.suspects.iter() {
+        let Some(entry) = view.entry(ix) else { continue };
         let path = view.path(&entry);
-        let node = replica.nodes.node(*ix);
+        let node = replica.nodes.node(ix);
         if entries.insert(entry.members[0]) {
             let ids = entry.members.iter().map(|m| replica.nodes.id(*m)).collect::<Vec<_>>();
             let mut report = |kind, sides, base| {

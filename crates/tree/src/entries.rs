@@ -9,7 +9,8 @@ use crate::records::{RecordId, Records};
 use crate::suffix;
 use smallvec::SmallVec;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,13 +38,16 @@ pub(crate) struct Entry {
     pub(crate) adrift: Option<Adrift>,
 }
 
+/// Bytes, with the heads that have them.
+pub(crate) type Sides = BTreeMap<ContentId, SmallVec<[(Ix, Dot); 1]>>;
+
 /// The bytes of an entry of a file or link.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     /// The content to be shown.
     pub(crate) content: Content,
     /// The bytes of the open sides, with the heads that have them.
-    pub(crate) sides: BTreeMap<ContentId, Vec<(Ix, Dot)>>,
+    pub(crate) sides: Sides,
     pub(crate) exec: bool,
 }
 
@@ -127,7 +131,7 @@ impl<'a> View<'a> {
     }
 
     /// The entries of a directory that want the same name (as this disk takes names), with the names that they get.
-    pub(crate) fn group(&self, folder: &Entry, name: &str) -> Vec<Entry> {
+    pub(crate) fn group(&self, folder: &Entry, name: &str) -> SmallVec<[Entry; 1]> {
         let mut nodes: SmallVec<[Ix; 4]> = SmallVec::new();
         for parent in &folder.members {
             nodes.extend(
@@ -135,6 +139,12 @@ impl<'a> View<'a> {
                     .named(*parent, name)
                     .filter(|n| self.nodes.live(*n) && self.nodes.same_name(self.nodes.name(*n), name)),
             );
+        }
+        if let [only] = nodes[..]
+            && self.nodes.adrift(only).is_none()
+            && self.nodes.names().fits(self.nodes.name(only))
+        {
+            return SmallVec::from_iter([self.entry_of(SmallVec::from_iter([only]), folder.members[0])]);
         }
         nodes.sort_by_key(|n| self.nodes.id(*n));
         let mut entries = self.unite(&nodes, folder.members[0]);
@@ -153,7 +163,7 @@ impl<'a> View<'a> {
     }
 
     /// Nodes of one folder and name, made into entries.
-    fn unite(&self, nodes: &[Ix], parent: Ix) -> Vec<Entry> {
+    fn unite(&self, nodes: &[Ix], parent: Ix) -> SmallVec<[Entry; 1]> {
         let mut groups: Vec<SmallVec<[Ix; 1]>> = Vec::new();
         for n in nodes {
             let mut joined: SmallVec<[Ix; 1]> = SmallVec::new();
@@ -169,18 +179,20 @@ impl<'a> View<'a> {
             rest.push(joined);
             groups = rest;
         }
-        let entry = |mut members: SmallVec<[Ix; 1]>| {
-            members.sort_by_key(|n| self.nodes.id(*n));
-            Entry {
-                kind: self.nodes.kind(members[0]),
-                name: self.nodes.name(members[0]).clone(),
-                parent,
-                lost_name: false,
-                adrift: self.nodes.adrift(members[0]),
-                members,
-            }
-        };
-        groups.into_iter().map(entry).collect()
+        groups.into_iter().map(|members| self.entry_of(members, parent)).collect()
+    }
+
+    /// The entry of some nodes, before it may lose its name.
+    fn entry_of(&self, mut members: SmallVec<[Ix; 1]>, parent: Ix) -> Entry {
+        members.sort_by_key(|n| self.nodes.id(*n));
+        Entry {
+            kind: self.nodes.kind(members[0]),
+            name: self.nodes.name(members[0]).clone(),
+            parent,
+            lost_name: false,
+            adrift: self.nodes.adrift(members[0]),
+            members,
+        }
     }
 
     /// Whether two nodes of one folder and name are one entry: directories are; files are if they were moved here as one,
@@ -247,7 +259,16 @@ impl<'a> View<'a> {
     /// The bytes that a file's or link's entry shows: this disk goes on to show its own side; one without a side, the
     /// newest that it has got.
     pub(crate) fn shown(&self, entry: &Entry) -> Shown {
-        let mut sides: BTreeMap<ContentId, Vec<(Ix, Dot)>> = BTreeMap::new();
+        if let [only] = entry.members[..]
+            && let [(dot, content)] = &self.nodes.node(only).contents[..]
+        {
+            return Shown {
+                content: content.clone(),
+                sides: Sides::from_iter([(content.id(), SmallVec::from_iter([(only, *dot)]))]),
+                exec: self.nodes.node(only).executable(),
+            };
+        }
+        let mut sides = Sides::new();
         let mut newest: BTreeMap<ContentId, ((Dot, crate::id::NodeId), &Content)> = BTreeMap::new();
         let mut mode: Option<(Dot, bool)> = None;
         for n in &entry.members {

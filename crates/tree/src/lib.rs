@@ -8,6 +8,7 @@ mod conflict;
 mod entries;
 #[doc(hidden)]
 pub mod faults;
+mod folders;
 mod id;
 mod node;
 mod nodes;
@@ -15,6 +16,7 @@ mod observe;
 mod plan;
 mod records;
 mod replica;
+mod set;
 mod step;
 mod suffix;
 mod survey;

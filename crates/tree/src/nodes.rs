@@ -2,12 +2,15 @@
 //! whose cost follows what changed.
 
 use crate::faults::{Fault, on};
+use crate::folders::{Folders, push};
 use crate::id::{Dot, NodeId};
 use crate::node::{Gone, Head, Heads, Kind, Node, Place, Register};
+use crate::set::Number;
 use crate::view::Names;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use smallvec::SmallVec;
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// A node's number in this replica, in this run of the program.
@@ -19,6 +22,15 @@ impl Ix {
     pub(crate) const ROOT: Ix = Ix(0);
     /// No node.
     pub(crate) const NONE: Ix = Ix(u32::MAX);
+}
+
+impl Number for Ix {
+    fn number(self) -> u32 {
+        self.0
+    }
+    fn from_number(number: u32) -> Ix {
+        Ix(number)
+    }
 }
 
 /// Why a node stands in the root, under a marked name.
@@ -42,6 +54,8 @@ struct Slot {
     live_children: u32,
     /// The record that shows it; `u32::MAX` for none.
     record: u32,
+    /// The hash of its name, once it is attached.
+    hash: u32,
     /// Which of the node's places is chosen.
     place: u16,
     adrift: Option<Adrift>,
@@ -49,15 +63,35 @@ struct Slot {
     lives_itself: bool,
     /// Whether it stands in the index of children and counts at its parent. New and changed nodes do not, until refreshed.
     attached: bool,
+    /// Whether it is among those to be attached again.
+    awaited: bool,
+}
+
+impl Slot {
+    fn new(node: Arc<Node>, sequence: u64) -> Slot {
+        Slot {
+            node,
+            sequence,
+            raw: Ix::NONE,
+            live_children: 0,
+            record: u32::MAX,
+            hash: 0,
+            place: 0,
+            adrift: None,
+            lives_itself: false,
+            attached: false,
+            awaited: false,
+        }
+    }
 }
 
 /// All nodes of a replica.
 pub(crate) struct Nodes {
     slots: Vec<Slot>,
     free: Vec<Ix>,
-    by_id: HashMap<NodeId, Ix>,
-    /// Every attached node, dead ones too: (parent, hash of the folded name, node).
-    children: BTreeSet<(Ix, u32, Ix)>,
+    by_id: HashTable<Ix>,
+    /// Every attached node, dead ones too.
+    children: Folders<Ix>,
     /// Nodes with a deletion that came together with that of a parent: (parent, node).
     under: BTreeSet<(NodeId, Ix)>,
     /// Nodes whose chosen parent is not known here: (parent, node).
@@ -65,40 +99,33 @@ pub(crate) struct Nodes {
     /// The loops of parents that there are now, each with the node that was put adrift.
     loops: Vec<Vec<Ix>>,
     /// Nodes that were added or replaced since the last refresh. They are detached.
-    touched: BTreeSet<Ix>,
-    /// Nodes that the detaching of touched ones may have changed.
-    dirty: BTreeSet<Ix>,
+    touched: Vec<Ix>,
+    /// Nodes that the detaching of touched ones may have changed. Some may be in it twice, or forgotten by now.
+    dirty: Vec<Ix>,
     /// Directories that are one entry with others, each with all of them by rising id.
     unions: HashMap<Ix, Arc<[Ix]>>,
     names: Arc<dyn Names>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Nodes {
     pub(crate) fn new(names: Arc<dyn Names>) -> Nodes {
         let root = Arc::new(Node::unwritten(NodeId::ROOT, Kind::Dir, 0));
-        let slot = Slot {
-            node: root,
-            sequence: 0,
-            raw: Ix::NONE,
-            live_children: 0,
-            record: u32::MAX,
-            place: 0,
-            adrift: None,
-            lives_itself: true,
-            attached: true,
-        };
+        let mut slot = Slot::new(root, 0);
+        (slot.lives_itself, slot.attached) = (true, true);
         Nodes {
             slots: vec![slot],
             free: Vec::new(),
-            by_id: HashMap::from([(NodeId::ROOT, Ix::ROOT)]),
-            children: BTreeSet::new(),
+            by_id: HashTable::new(),
+            children: Folders::new(),
             under: BTreeSet::new(),
             awaiting: BTreeSet::new(),
             loops: Vec::new(),
-            touched: BTreeSet::new(),
-            dirty: BTreeSet::new(),
+            touched: Vec::new(),
+            dirty: Vec::new(),
             unions: HashMap::new(),
             names,
+            hasher: DefaultHashBuilder::default(),
         }
     }
 
@@ -123,7 +150,10 @@ impl Nodes {
     }
 
     pub(crate) fn find(&self, id: NodeId) -> Option<Ix> {
-        self.by_id.get(&id).copied()
+        if id == NodeId::ROOT {
+            return Some(Ix::ROOT);
+        }
+        self.by_id.find(self.hasher.hash_one(id), |ix| self.id(*ix) == id).copied()
     }
 
     pub(crate) fn sequence(&self, ix: Ix) -> u64 {
@@ -141,22 +171,20 @@ impl Nodes {
 
     /// All nodes but the root, in no order that means anything.
     pub(crate) fn all(&self) -> impl Iterator<Item = Ix> + '_ {
-        self.by_id.values().copied().filter(|ix| *ix != Ix::ROOT)
+        self.by_id.iter().copied()
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.by_id.len() - 1
+        self.by_id.len()
     }
 
     /// The hash under which the index of children finds a name.
     pub(crate) fn name_hash(&self, name: &str) -> u32 {
-        let mut hasher = DefaultHasher::new();
         if self.names.folds() {
-            self.names.fold(name).hash(&mut hasher)
+            self.hasher.hash_one(self.names.fold(name).as_str()) as u32
         } else {
-            name.hash(&mut hasher)
+            self.hasher.hash_one(name) as u32
         }
-        hasher.finish() as u32
     }
 
     pub(crate) fn same_name(&self, a: &str, b: &str) -> bool {
@@ -170,37 +198,40 @@ impl Nodes {
     /// Adds a node that is not known yet. It is derived at the next refresh.
     pub(crate) fn add(&mut self, node: Arc<Node>, sequence: u64) -> Ix {
         let id = node.id;
-        let slot = Slot {
-            node,
-            sequence,
-            raw: Ix::NONE,
-            live_children: 0,
-            record: u32::MAX,
-            place: 0,
-            adrift: None,
-            lives_itself: false,
-            attached: false,
-        };
+        let slot = Slot::new(node, sequence);
         let ix = if let Some(ix) = self.free.pop() {
             *self.slot_mut(ix) = slot;
             ix
         } else {
-            self.slots.push(slot);
+            push(&mut self.slots, slot);
             Ix(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX - 1))
         };
-        self.by_id.insert(id, ix);
-        self.touched.insert(ix);
+        let rehash = |ix: &Ix| self.hasher.hash_one(self.slots[ix.0 as usize].node.id);
+        self.by_id.insert_unique(self.hasher.hash_one(id), ix, rehash);
+        self.touched.push(ix);
         ix
     }
 
     /// Puts a new state of a node in the place of the old one. It is derived at the next refresh.
     pub(crate) fn replace(&mut self, ix: Ix, node: Arc<Node>, sequence: u64) {
-        self.detach(ix);
-        self.unlist_under(ix);
+        if self.stays_in_place(ix, &node) {
+            self.dirty.push(ix);
+            self.mates(ix);
+        } else {
+            self.detach(ix);
+            self.unlist_under(ix);
+            self.touched.push(ix);
+        }
         let slot = self.slot_mut(ix);
         slot.node = node;
         slot.sequence = sequence;
-        self.touched.insert(ix);
+    }
+
+    /// Whether another state of a node changes nothing of what is derived of it, or of others.
+    fn stays_in_place(&self, ix: Ix, node: &Node) -> bool {
+        let slot = self.slot(ix);
+        let old = &slot.node;
+        slot.attached && node.kind != Kind::Dir && old.gones.is_empty() && node.gones.is_empty() && old.places == node.places
     }
 
     /// Forgets a dead node that has no children.
@@ -208,9 +239,9 @@ impl Nodes {
         self.detach(ix);
         self.unlist_under(ix);
         let id = self.id(ix);
-        self.by_id.remove(&id);
-        self.touched.remove(&ix);
-        self.dirty.remove(&ix);
+        if let Ok(entry) = self.by_id.find_entry(self.hasher.hash_one(id), |other| *other == ix) {
+            entry.remove();
+        }
         self.unions.remove(&ix);
         let slot = self.slot_mut(ix);
         slot.node = Arc::new(Node::unwritten(NodeId::ROOT, Kind::Dir, 0));
@@ -355,40 +386,38 @@ impl Nodes {
     /// All nodes in `parent`, dead ones too, whose names may fold to the same as `name` (compare before use).
     pub(crate) fn named(&self, parent: Ix, name: &str) -> impl Iterator<Item = Ix> + '_ {
         let hash = self.name_hash(name);
-        self.children
-            .range((parent, hash, Ix(0))..=(parent, hash, Ix::NONE))
-            .map(|(_, _, ix)| *ix)
+        self.children.named(parent, hash)
+    }
+
+    /// All nodes that want the same name in `parent`, or one that hashes like it: at most the cost of a look.
+    fn like(&self, parent: Ix, ix: Ix) -> impl Iterator<Item = Ix> + '_ {
+        self.children.named(parent, self.slot(ix).hash)
     }
 
     /// Whether no other live node wants the same name at the same path.
     pub(crate) fn alone(&self, ix: Ix) -> bool {
-        let name = self.name(ix);
         let parents = self.union(self.parent(ix));
-        let mut all = parents.iter().flat_map(|p| self.named(*p, name)).filter(|n| self.live(*n));
-        all.all(|n| n == ix)
+        let mut all = parents.iter().flat_map(|p| self.like(*p, ix));
+        all.all(|n| n == ix || !self.live(n))
     }
 
     /// All nodes in `parent`, dead ones too.
     pub(crate) fn inside(&self, parent: Ix) -> impl Iterator<Item = Ix> + '_ {
-        self.children
-            .range((parent, 0, Ix(0))..=(parent, u32::MAX, Ix::NONE))
-            .map(|(_, _, ix)| *ix)
+        self.children.inside(parent)
     }
 
     // ---- keeping it up to date
 
-    /// Brings what is derived up to date with the nodes. Returns those that may now have to be shown otherwise: the
+    /// Brings what is derived up to date with the nodes. Returns those that may now have to be shown otherwise, in order: the
     /// nodes changed, those that share or shared a name with them, and those that came to life or died with them.
-    pub(crate) fn refresh(&mut self) -> BTreeSet<Ix> {
-        if self.touched.is_empty() {
-            return std::mem::take(&mut self.dirty);
-        }
+    pub(crate) fn refresh(&mut self) -> Vec<Ix> {
         let mut affected = self.with_dependents();
-        // The old loops are looked at again as a whole: that is rare, and they are small.
-        for members in std::mem::take(&mut self.loops) {
-            affected.extend(members);
+        if !affected.is_empty() {
+            // The old loops are looked at again as a whole: that is rare, and they are small.
+            for ix in std::mem::take(&mut self.loops).into_iter().flatten() {
+                self.await_again(ix, &mut affected);
+            }
         }
-        affected.remove(&Ix::ROOT);
         for ix in &affected {
             self.detach(*ix);
         }
@@ -398,18 +427,31 @@ impl Nodes {
         for ix in self.break_loops(&affected) {
             self.detach(ix);
             self.slot_mut(ix).adrift = Some(Adrift::Loop);
-            affected.insert(ix);
+            self.await_again(ix, &mut affected);
         }
         for ix in &affected {
+            self.slot_mut(*ix).awaited = false;
             self.attach(*ix);
         }
-        let mut dirty = std::mem::take(&mut self.dirty);
         for ix in &affected {
-            self.mates(*ix, &mut dirty);
+            self.mates(*ix);
         }
+        let mut dirty = std::mem::take(&mut self.dirty);
         dirty.extend(affected);
+        dirty.retain(|ix| *ix != Ix::ROOT && self.id(*ix) != NodeId::ROOT);
         self.unite(&mut dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
         dirty
+    }
+
+    /// Notes that a node is to be attached again; once.
+    fn await_again(&mut self, ix: Ix, affected: &mut Vec<Ix>) {
+        let slot = self.slot_mut(ix);
+        if ix != Ix::ROOT && !slot.awaited {
+            slot.awaited = true;
+            affected.push(ix);
+        }
     }
 
     /// The directories that are one entry with a directory, itself among them, by rising id.
@@ -421,7 +463,7 @@ impl Nodes {
     }
 
     /// Finds out which of the dirty directories are now one entry with others, or no more; all that is in those is dirty too.
-    fn unite(&mut self, dirty: &mut BTreeSet<Ix>) {
+    fn unite(&mut self, dirty: &mut Vec<Ix>) {
         let mut todo: Vec<Ix> = dirty.iter().copied().filter(|ix| self.kind(*ix) == Kind::Dir).collect();
         if on(Fault::UnionsUnwatched) {
             return;
@@ -439,9 +481,9 @@ impl Nodes {
                 } else {
                     self.unions.remove(&dir);
                 }
-                dirty.insert(dir);
+                dirty.push(dir);
                 for child in self.inside(dir) {
-                    dirty.insert(child);
+                    dirty.push(child);
                     if self.kind(child) == Kind::Dir {
                         todo.push(child);
                     }
@@ -459,34 +501,36 @@ impl Nodes {
         let name = self.name(dir);
         let mut all: SmallVec<[Ix; 2]> = SmallVec::new();
         for parent in self.union(self.parent(dir)) {
-            all.extend(self.named(parent, name).filter(|ix| joins(*ix) && self.name(*ix) == name));
+            all.extend(self.like(parent, dir).filter(|ix| joins(*ix) && self.name(*ix) == name));
         }
         all.sort_by_key(|ix| self.id(*ix));
         all
     }
 
     /// The touched nodes, with those whose deletion hangs on theirs, and those that waited for them as parents.
-    fn with_dependents(&mut self) -> BTreeSet<Ix> {
-        let mut all = BTreeSet::new();
-        let mut todo: Vec<Ix> = std::mem::take(&mut self.touched).into_iter().collect();
+    fn with_dependents(&mut self) -> Vec<Ix> {
+        let mut all = Vec::new();
+        let mut todo = std::mem::take(&mut self.touched);
         while let Some(ix) = todo.pop() {
-            if !all.insert(ix) {
-                continue;
+            if self.slot(ix).awaited || self.id(ix) == NodeId::ROOT {
+                continue; // met before; or forgotten
             }
-            let node = self.node(ix).clone();
+            self.await_again(ix, &mut all);
+            let node = &self.slots[ix.0 as usize].node;
             self.under
                 .extend(node.gones.iter().filter_map(|(_, g)| g.under).map(|parent| (parent, ix)));
-            if node.kind == Kind::Dir {
+            if node.kind == Kind::Dir && !(self.under.is_empty() && self.awaiting.is_empty()) {
                 let of = (node.id, Ix(0))..=(node.id, Ix::NONE);
                 todo.extend(self.under.range(of.clone()).map(|(_, ix)| *ix));
                 todo.extend(self.awaiting.range(of).map(|(_, ix)| *ix));
             }
         }
+        all.sort_unstable();
         all
     }
 
     fn unlist_under(&mut self, ix: Ix) {
-        let node = self.node(ix).clone();
+        let node = &self.slots[ix.0 as usize].node;
         for parent in node.gones.iter().filter_map(|(_, g)| g.under) {
             self.under.remove(&(parent, ix));
         }
@@ -512,7 +556,9 @@ impl Nodes {
         if raw == Ix::NONE {
             self.awaiting.insert((parent, ix));
         }
+        let hash = self.name_hash(&node.places[place].1.name);
         let slot = self.slot_mut(ix);
+        slot.hash = hash;
         slot.place = u16::try_from(place).unwrap_or(u16::MAX);
         slot.lives_itself = lives;
         slot.raw = raw;
@@ -520,18 +566,18 @@ impl Nodes {
     }
 
     /// Finds the loops of parents that affected directories are in; of each, the one moved last is to go adrift.
-    fn break_loops(&mut self, affected: &BTreeSet<Ix>) -> Vec<Ix> {
+    fn break_loops(&mut self, affected: &[Ix]) -> Vec<Ix> {
         let mut breakers = Vec::new();
         if on(Fault::LoopsStay) {
             return breakers;
         }
-        let mut done: BTreeSet<Ix> = BTreeSet::new();
+        let mut done: HashSet<Ix> = HashSet::new();
         for start in affected {
             if self.kind(*start) != Kind::Dir {
                 continue;
             }
             let mut trail: Vec<Ix> = Vec::new();
-            let mut on_trail: BTreeSet<Ix> = BTreeSet::new();
+            let mut on_trail: HashSet<Ix> = HashSet::new();
             let mut ix = *start;
             while ix != Ix::ROOT && ix != Ix::NONE && !done.contains(&ix) && on_trail.insert(ix) {
                 trail.push(ix);
@@ -554,8 +600,8 @@ impl Nodes {
         if self.slot(ix).attached {
             return;
         }
-        let (parent, hash) = (self.parent(ix), self.name_hash(self.name(ix)));
-        self.children.insert((parent, hash, ix));
+        let (parent, hash) = (self.parent(ix), self.slot(ix).hash);
+        self.children.insert(ix, parent, hash);
         self.slot_mut(ix).attached = true;
         if self.live(ix) {
             self.count_child(parent, true);
@@ -567,11 +613,9 @@ impl Nodes {
         if !self.slot(ix).attached {
             return;
         }
-        let mut dirty = std::mem::take(&mut self.dirty);
-        self.mates(ix, &mut dirty);
-        self.dirty = dirty;
-        let (live, parent, hash) = (self.live(ix), self.parent(ix), self.name_hash(self.name(ix)));
-        self.children.remove(&(parent, hash, ix));
+        self.mates(ix);
+        let (live, parent) = (self.live(ix), self.parent(ix));
+        self.children.remove(ix);
         if self.slot(ix).adrift == Some(Adrift::Orphan) {
             let awaited = self.place(ix).1.parent;
             self.awaiting.remove(&(awaited, ix));
@@ -596,22 +640,21 @@ impl Nodes {
             if ix == Ix::ROOT || self.live(ix) == was {
                 return;
             }
-            let mut dirty = std::mem::take(&mut self.dirty);
-            dirty.insert(ix);
-            self.mates(ix, &mut dirty);
-            self.dirty = dirty;
+            self.dirty.push(ix);
+            self.mates(ix);
             ix = self.parent(ix);
         }
     }
 
-    /// Those that stand at the same path under the same name, or whose marked name this one's may be.
-    fn mates(&self, ix: Ix, dirty: &mut BTreeSet<Ix>) {
-        let name = self.name(ix);
-        let plain = crate::suffix::unmarked(name);
+    /// Notes those that stand at the same path under the same name, or whose marked name this one's may be.
+    fn mates(&mut self, ix: Ix) {
+        let plain = crate::suffix::unmarked(self.name(ix));
         for parent in self.union(self.parent(ix)) {
-            dirty.extend(self.named(parent, name));
+            let hash = self.slot(ix).hash;
+            self.dirty.extend(self.children.named(parent, hash).filter(|n| *n != ix));
             if let Some(plain) = &plain {
-                dirty.extend(self.named(parent, plain));
+                let hash = self.name_hash(plain);
+                self.dirty.extend(self.children.named(parent, hash));
             }
         }
     }

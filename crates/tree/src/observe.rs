@@ -10,7 +10,8 @@ use crate::replica::Replica;
 use crate::suffix;
 use crate::survey::{At, Survey};
 use crate::view::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a scan was turned into.
@@ -31,7 +32,7 @@ pub(crate) struct Observing<'a> {
     claimed: HashMap<RecordId, usize>,
     /// Nodes as this scan leaves them. The replica's own keep their state to the end, so that all of the scan is judged by
     /// the projection that was before it.
-    written: BTreeMap<Ix, Node>,
+    written: HashMap<Ix, Node>,
     wall_ms: u64,
     dot: Option<Dot>,
     births: u32,
@@ -49,7 +50,7 @@ impl<'a> Observing<'a> {
             survey,
             at,
             claimed: HashMap::new(),
-            written: BTreeMap::new(),
+            written: HashMap::new(),
             wall_ms,
             dot: None,
             births: 0,
@@ -87,7 +88,9 @@ impl<'a> Observing<'a> {
         self.vanished();
         self.adopt_kept_folders();
         let (operations, dot) = (self.operations, self.dot);
-        for (ix, node) in std::mem::take(&mut self.written) {
+        let mut written: Vec<(Ix, Node)> = std::mem::take(&mut self.written).into_iter().collect();
+        written.sort_unstable_by_key(|(ix, _)| *ix);
+        for (ix, node) in written {
             self.replica.store_own(ix, node);
         }
         self.replica.refresh();
@@ -113,9 +116,9 @@ impl<'a> Observing<'a> {
             .survey
             .gone
             .iter()
-            .map(|id| (self.replica.records.depth(*id), *id))
+            .map(|id| (self.replica.records.depth(id), id))
             .collect();
-        gone.sort();
+        gone.sort_unstable();
         let stays = |this: &Observing, record: &Record| {
             let moved_to = At::Found(*this.claimed.get(&record.parent)?);
             let i = *this.survey.places.get(&(moved_to, record.name.clone()))?;
@@ -229,19 +232,24 @@ impl<'a> Observing<'a> {
             register: value.register(),
             dot,
         };
-        let mut node = self.node(ix).clone();
+        let all_seen = self.replica.records.get(id).and_then(|r| r.seen(ix)) == Some(&Seen::Everything);
+        let nodes = &self.replica.nodes;
+        let node = self.written.entry(ix).or_insert_with(|| nodes.node(ix).as_ref().clone());
         node.write(dot, value, over);
-        self.written.insert(ix, node);
-        self.set_seen(id, ix, seen.into_iter().filter(|h| !over.contains(h)).chain([head]));
+        if !all_seen {
+            self.set_seen(id, ix, seen.into_iter().filter(|h| !over.contains(h)).chain([head]));
+        }
         self.operations += 1;
     }
 
     /// What a write settles besides, of what this disk has seen.
     fn settled(&self, id: RecordId, ix: Ix, register: Register) -> Heads {
+        let settled = self.replica.nodes.settled(ix, register);
+        if settled.is_empty() {
+            return settled;
+        }
         let seen = self.seen(id, ix);
-        self.replica
-            .nodes
-            .settled(ix, register)
+        settled
             .into_iter()
             .filter(|h| seen.contains(h))
             .collect()
@@ -571,28 +579,37 @@ impl<'a> Observing<'a> {
         } else {
             path_hash(&self.replica.records.path(id))
         };
-        let ix = self
-            .replica
-            .nodes
-            .add(Arc::new(Node::unwritten(node_id, record.kind, born)), 0);
-        self.replica.show(id, ix, Seen::Everything);
+        // It stands nowhere before the next refresh: all of the scan is judged by the projection that was before it.
+        let mut node = Node::unwritten(node_id, record.kind, born);
         let place = Place {
             parent: self.canonical(record.parent),
             name: record.name.clone(),
         };
-        self.write(id, ix, Value::Place(place), &[]);
-        let content = self.content(ix, &record.bytes, record.print.size, record.print.mtime_ns, &[], None);
-        self.write(id, ix, Value::Content(content), &[]);
+        node.write(dot, Value::Place(place), &[]);
+        let content = match &record.bytes {
+            Bytes::Dir => Content::Dir,
+            Bytes::Link(target) => Content::Link { target: target.clone() },
+            Bytes::File(id) => Content::File {
+                id: *id,
+                size: record.print.size,
+                mtime_ns: record.print.mtime_ns,
+                base: None,
+            },
+        };
+        node.write(dot, Value::Content(content), &[]);
         if record.exec {
-            self.write(id, ix, Value::Mode(true), &[]);
+            node.write(dot, Value::Mode(true), &[]);
         }
+        self.operations += 2 + usize::from(record.exec);
+        let ix = self.replica.add_own(node);
+        self.replica.show(id, ix, Seen::Everything);
     }
 
     fn vanished(&mut self) {
-        let mut went: BTreeSet<NodeId> = BTreeSet::new();
+        let mut went: HashSet<NodeId> = HashSet::new();
         let gone = self.survey.gone.iter().filter(|id| !self.claimed.contains_key(id));
-        let mut gone: Vec<(usize, RecordId)> = gone.map(|id| (self.replica.records.depth(*id), *id)).collect();
-        gone.sort();
+        let mut gone: Vec<(usize, RecordId)> = gone.map(|id| (self.replica.records.depth(id), id)).collect();
+        gone.sort_unstable();
         // Of what is in a moved directory that was not listed, nothing is known.
         let mut unknown: HashSet<RecordId> = HashSet::new();
         gone.retain(|(_, id)| {
@@ -608,10 +625,10 @@ impl<'a> Observing<'a> {
         });
         // A directory found elsewhere takes what is recorded in it along; what of that was not found is gone all the same.
         for (_, id) in &gone {
-            let Some(record) = self.replica.records.get(*id).cloned() else {
+            let Some((leaving, parent)) = self.replica.records.get(*id).map(|r| (r.leaving, r.parent)) else {
                 continue;
             };
-            if record.leaving {
+            if leaving {
                 continue;
             }
             for n in self.members(*id) {
@@ -642,7 +659,7 @@ impl<'a> Observing<'a> {
                 let over = self.seen_of(*id, n, &[Register::Gone]);
                 self.write(*id, n, Value::Gone(Gone { seen, under }), &over);
                 went.insert(self.replica.nodes.id(n));
-                self.touched.insert(record.parent);
+                self.touched.insert(parent);
             }
         }
         for (_, id) in gone.iter().rev() {

@@ -8,9 +8,12 @@ use crate::node::{Content, Head, Kind, Node};
 use crate::nodes::Ix;
 use crate::records::{Record, RecordId, Seen};
 use crate::replica::Replica;
+use crate::set::Set;
 use crate::step::{Action, Expected, Outcome, RelPath, Wanted};
 use crate::view::{Bytes, Fingerprint};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -59,7 +62,7 @@ pub struct Step {
 #[derive(Debug)]
 struct Show {
     record: RecordId,
-    members: Vec<Reflected>,
+    members: SmallVec<[Reflected; 1]>,
     steps_left: usize,
     failed: bool,
 }
@@ -100,11 +103,13 @@ impl Replica {
             return Plan::default();
         }
         loop {
-            let mut waiting = self.stale.iter().copied().filter(|ix| !self.tried.contains(ix));
-            let window: Vec<Ix> = waiting.by_ref().take(limit.max(1)).collect();
-            let more = waiting.next().is_some();
+            let (window, more) = {
+                let mut waiting = self.stale.without(&self.tried);
+                let window: Vec<Ix> = waiting.by_ref().take(limit.max(1)).collect();
+                (window, waiting.next().is_some())
+            };
             if !on(Fault::FirstComeFirstServed) {
-                self.tried.extend(&window);
+                self.tried.extend(window.iter().copied());
             }
             let mut plan = self.plan_for(at_hand, window);
             if more && plan.steps.is_empty() {
@@ -129,14 +134,14 @@ impl Replica {
         let nothing = |_: &ContentId| false;
         let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
         let (mut removals, mut overwrites) = (BTreeSet::new(), BTreeSet::new());
-        for ix in &self.stale {
-            let Some(id) = view.record(*ix) else { continue };
+        for ix in self.stale.iter() {
+            let Some(id) = view.record(ix) else { continue };
             let Some(record) = self.records.get(id).filter(|r| r.kind != Kind::Dir) else {
                 continue;
             };
             if !record.members.iter().any(|(m, _)| self.nodes.live(*m)) {
                 removals.insert(id);
-            } else if let Some(entry) = view.entry(*ix)
+            } else if let Some(entry) = view.entry(ix)
                 && view.shown(&entry).content.id() != record.bytes.id()
             {
                 overwrites.insert(id);
@@ -174,7 +179,7 @@ impl Replica {
             self.reflect(show);
         }
         for ix in settled {
-            self.stale.remove(&ix);
+            self.stale.remove(ix);
         }
         // To be noted before anything is removed: a removal that is done and not noted would read as the user's.
         for step in &plan.steps {
@@ -200,7 +205,7 @@ impl Replica {
         if show.steps_left == 0 && !show.failed {
             let show = &plan.shows[at];
             self.reflect(show);
-            plan.shows[at].members = Vec::new();
+            plan.shows[at].members = SmallVec::new();
         }
     }
 
@@ -306,7 +311,7 @@ impl Replica {
                 self.show(show.record, *ix, seen);
             }
             if same {
-                self.stale.remove(ix);
+                self.stale.remove(*ix);
             }
         }
     }
@@ -353,8 +358,8 @@ struct Planner<'v, 'a> {
     /// The item of an entry, by its first member.
     item_of: HashMap<Ix, usize>,
     /// Records of the nodes looked at.
-    records: BTreeSet<RecordId>,
-    doomed: BTreeSet<RecordId>,
+    records: Set<RecordId>,
+    doomed: HashSet<RecordId>,
     reserved: Vec<RecordId>,
     unused: Vec<RecordId>,
     settled: Vec<Ix>,
@@ -375,8 +380,8 @@ impl<'v, 'a> Planner<'v, 'a> {
             view,
             items: Vec::new(),
             item_of: HashMap::new(),
-            records: BTreeSet::new(),
-            doomed: BTreeSet::new(),
+            records: Set::default(),
+            doomed: HashSet::new(),
             reserved,
             unused: Vec::new(),
             settled: Vec::new(),
@@ -504,7 +509,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             }
         }
         self.unused = std::mem::take(&mut self.reserved);
-        self.doomed = self.records.iter().copied().filter(|id| !taken.contains(id)).collect();
+        self.doomed = self.records.iter().filter(|id| !taken.contains(id)).collect();
     }
 
     /// The record that the directory of an entry has or will have.
@@ -776,7 +781,8 @@ impl<'v, 'a> Planner<'v, 'a> {
 
     /// Takes away the files and links that go, then the directories, the deepest first, once they are empty.
     fn remove_rest(&mut self) {
-        let doomed: Vec<RecordId> = self.doomed.iter().copied().filter(|id| !self.left.contains(id)).collect();
+        let mut doomed: Vec<RecordId> = self.doomed.iter().copied().filter(|id| !self.left.contains(id)).collect();
+        doomed.sort_unstable();
         let (dirs, files): (Vec<_>, Vec<_>) = doomed
             .into_iter()
             .partition(|id| self.view.records.get(*id).is_some_and(|r| r.kind == Kind::Dir));

@@ -1,11 +1,12 @@
 //! Records: what this replica last put on, or found on, its disk, one for each path; and what of the tree that reflects.
 
+use crate::folders::{Folders, push};
 use crate::node::{Head, Kind};
 use crate::nodes::Ix;
+use crate::set::{Number, Set};
 use crate::view::{Bytes, FileKey, Fingerprint};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A record's number; kept in the index, and given to another record once it is free.
@@ -18,6 +19,15 @@ impl RecordId {
     /// That of the directory in which things are put out of the way.
     pub const PARKED: RecordId = RecordId(1);
     pub(crate) const NONE: RecordId = RecordId(u32::MAX);
+}
+
+impl Number for RecordId {
+    fn number(self) -> u32 {
+        self.0
+    }
+    fn from_number(number: u32) -> RecordId {
+        RecordId(number)
+    }
 }
 
 /// The path of the directory in which things are put out of the way.
@@ -69,9 +79,8 @@ impl Record {
 pub(crate) struct Records {
     slots: Vec<Option<Record>>,
     free: Vec<RecordId>,
-    /// (parent, hash of the folded name, record)
-    children: BTreeSet<(RecordId, u32, RecordId)>,
-    changed: BTreeSet<RecordId>,
+    children: Folders<RecordId>,
+    changed: Set<RecordId>,
     /// How many there are, of files and links.
     files: usize,
     dirs: usize,
@@ -97,8 +106,8 @@ impl Records {
         Records {
             slots: vec![root, parked],
             free: Vec::new(),
-            children: BTreeSet::new(),
-            changed: BTreeSet::new(),
+            children: Folders::new(),
+            changed: Set::default(),
             files: 0,
             dirs: 0,
         }
@@ -132,7 +141,7 @@ impl Records {
         if let Some(id) = self.free.pop() {
             return id;
         }
-        self.slots.push(None);
+        push(&mut self.slots, None);
         RecordId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX - 1))
     }
 
@@ -145,14 +154,14 @@ impl Records {
 
     pub(crate) fn put(&mut self, id: RecordId, record: Record, hash: u32) {
         while self.slots.len() <= id.0 as usize {
-            self.slots.push(None);
+            push(&mut self.slots, None);
         }
         *if record.kind == Kind::Dir {
             &mut self.dirs
         } else {
             &mut self.files
         } += 1;
-        self.children.insert((record.parent, hash, id));
+        self.children.insert(id, record.parent, hash);
         self.slots[id.0 as usize] = Some(record);
         self.changed.insert(id);
     }
@@ -167,23 +176,23 @@ impl Records {
         self.changed.clear();
     }
 
-    pub(crate) fn remove(&mut self, id: RecordId, hash: u32) -> Option<Record> {
+    pub(crate) fn remove(&mut self, id: RecordId) -> Option<Record> {
         let record = self.slots.get_mut(id.0 as usize)?.take()?;
         *if record.kind == Kind::Dir {
             &mut self.dirs
         } else {
             &mut self.files
         } -= 1;
-        self.children.remove(&(record.parent, hash, id));
+        self.children.remove(id);
         self.changed.insert(id);
         self.free.push(id);
         Some(record)
     }
 
-    pub(crate) fn rename(&mut self, id: RecordId, old_hash: u32, parent: RecordId, name: Arc<str>, hash: u32) {
+    pub(crate) fn rename(&mut self, id: RecordId, parent: RecordId, name: Arc<str>, hash: u32) {
         if let Some(record) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) {
-            self.children.remove(&(record.parent, old_hash, id));
-            self.children.insert((parent, hash, id));
+            self.children.remove(id);
+            self.children.insert(id, parent, hash);
             (record.parent, record.name) = (parent, name);
             self.changed.insert(id);
         }
@@ -191,16 +200,12 @@ impl Records {
 
     /// All records in a directory.
     pub(crate) fn inside(&self, parent: RecordId) -> impl Iterator<Item = RecordId> + '_ {
-        self.children
-            .range((parent, 0, RecordId(0))..=(parent, u32::MAX, RecordId::NONE))
-            .map(|(_, _, id)| *id)
+        self.children.inside(parent)
     }
 
     /// Those in a directory whose name has this hash.
     pub(crate) fn hashed(&self, parent: RecordId, hash: u32) -> impl Iterator<Item = RecordId> + '_ {
-        self.children
-            .range((parent, hash, RecordId(0))..=(parent, hash, RecordId::NONE))
-            .map(|(_, _, id)| *id)
+        self.children.named(parent, hash)
     }
 
     /// The path of a record.
@@ -240,7 +245,7 @@ impl Records {
         all
     }
 
-    pub(crate) fn take_changed(&mut self) -> BTreeSet<RecordId> {
+    pub(crate) fn take_changed(&mut self) -> Set<RecordId> {
         std::mem::take(&mut self.changed)
     }
 }

@@ -3,6 +3,7 @@
 use crate::conflict::Conflict;
 use crate::entries::{Policy, View};
 use crate::faults::{Fault, on};
+use crate::folders::push;
 use crate::id::{ContentId, Dot, NodeId, ReplicaId};
 use crate::node::Kind;
 use crate::node::{Head, Malformed, Node};
@@ -10,12 +11,14 @@ use crate::nodes::{Ix, Nodes};
 use crate::observe::{Observed, Observing};
 use crate::records::PARKED_PATH;
 use crate::records::{Record, RecordId, Records, Seen};
+use crate::set::Set;
 use crate::survey::Survey;
 use crate::vector::Vector;
 use crate::view::{Bytes, FileKey, Fingerprint, Names};
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How far ahead of this replica's clock a received time may be, in milliseconds: a clock that is wrong by years must not
@@ -34,18 +37,18 @@ pub struct Replica {
     pub(crate) acks: BTreeMap<ReplicaId, Vector>,
     partial: bool,
     /// Live nodes that their record may not show as it should, and dead ones that have a record.
-    pub(crate) stale: BTreeSet<Ix>,
+    pub(crate) stale: Set<Ix>,
     /// Those of them that a plan was for, in this round of plans.
-    pub(crate) tried: BTreeSet<Ix>,
+    pub(crate) tried: Set<Ix>,
     /// Whether a step of this round was done.
     pub(crate) progress: bool,
     /// Nodes that may be part of a conflict.
-    pub(crate) suspects: BTreeSet<Ix>,
+    pub(crate) suspects: Set<Ix>,
     sequence: u64,
-    /// Changes of nodes since this run began: (sequence, node). Older ones are found by looking at all.
-    log: Vec<(u64, Ix)>,
+    /// The nodes that changed in this run, one for each sequence after `log_from`. Older changes are found by looking at all.
+    log: Vec<Ix>,
     log_from: u64,
-    changed: BTreeSet<Ix>,
+    changed: Set<Ix>,
     dropped: Vec<NodeId>,
     /// The state that the index has.
     saved: ReplicaState,
@@ -133,14 +136,14 @@ impl Replica {
             have: Vector::default(),
             acks: BTreeMap::from([(id, Vector::default())]),
             partial: false,
-            stale: BTreeSet::new(),
-            tried: BTreeSet::new(),
+            stale: Set::default(),
+            tried: Set::default(),
             progress: false,
-            suspects: BTreeSet::new(),
+            suspects: Set::default(),
             sequence: 0,
             log: Vec::new(),
             log_from: 0,
-            changed: BTreeSet::new(),
+            changed: Set::default(),
             dropped: Vec::new(),
             saved: ReplicaState::default(),
         }
@@ -330,28 +333,23 @@ impl Replica {
     /// are new.
     #[must_use]
     pub fn changed_since(&self, sequence: u64) -> Vec<Arc<Node>> {
-        let mut some: Vec<(u64, Ix)> = if sequence >= self.log_from {
-            let at = self.log.partition_point(|(s, _)| *s <= sequence);
-            self.log[at..]
-                .iter()
-                .copied()
-                .filter(|(s, ix)| self.nodes.sequence(*ix) == *s)
-                .collect()
-        } else {
-            self.nodes
-                .all()
-                .map(|ix| (self.nodes.sequence(ix), ix))
-                .filter(|(s, _)| *s > sequence)
-                .collect()
-        };
+        if sequence >= self.log_from {
+            let skip = usize::try_from(sequence - self.log_from).unwrap_or(usize::MAX);
+            let log = (sequence + 1..).zip(self.log.get(skip..).unwrap_or_default());
+            let latest = log.filter(|(s, ix)| **ix != Ix::NONE && self.nodes.sequence(**ix) == *s);
+            return latest.map(|(_, ix)| self.nodes.node(*ix).clone()).collect();
+        }
+        let all = self.nodes.all().map(|ix| (self.nodes.sequence(ix), ix));
+        let mut some: Vec<(u64, Ix)> = all.filter(|(s, _)| *s > sequence).collect();
         some.sort_unstable();
         some.into_iter().map(|(_, ix)| self.nodes.node(ix).clone()).collect()
     }
 
     /// Forgets the list of changes up to a sequence that no link asks for any more.
     pub fn forget_log(&mut self, upto: u64) {
-        let at = self.log.partition_point(|(s, _)| *s <= upto);
-        self.log.drain(..at);
+        let upto = upto.min(self.sequence);
+        let known = usize::try_from(upto.saturating_sub(self.log_from)).unwrap_or(usize::MAX);
+        self.log.drain(..known.min(self.log.len()));
         self.log_from = self.log_from.max(upto);
     }
 
@@ -366,35 +364,43 @@ impl Replica {
     /// Drops dead nodes that every replica has seen dead; what is in a directory before the directory. Returns how many.
     pub fn collect(&mut self) -> usize {
         self.refresh();
-        let mut dropped = 0;
-        loop {
-            let mut needed: BTreeSet<NodeId> = BTreeSet::new();
-            for ix in self.nodes.all() {
-                let node = self.nodes.node(ix);
-                needed.extend(node.places.iter().map(|(_, p)| p.parent));
-                needed.extend(node.gones.iter().filter_map(|(_, g)| g.under));
-            }
-            let dead: Vec<Ix> = self
-                .nodes
-                .all()
-                .filter(|ix| !self.nodes.live(*ix) && self.nodes.record(*ix).is_none())
-                .filter(|ix| !needed.contains(&self.nodes.id(*ix)) && self.within_frontier(self.nodes.node(*ix)))
-                .collect();
-            if dead.is_empty() {
-                return dropped;
-            }
-            let dead: BTreeSet<Ix> = dead.into_iter().collect();
-            self.log.retain(|(_, ix)| !dead.contains(ix));
-            for ix in dead {
-                dropped += 1;
-                self.dropped.push(self.nodes.id(ix));
-                self.stale.remove(&ix);
-                self.tried.remove(&ix);
-                self.suspects.remove(&ix);
-                self.changed.remove(&ix);
-                self.nodes.forget(ix);
+        // How many nodes name a node as their parent.
+        let mut named: HashMap<NodeId, usize> = HashMap::new();
+        for ix in self.nodes.all() {
+            for parent in parents(self.nodes.node(ix)) {
+                *named.entry(parent).or_default() += 1;
             }
         }
+        let mut todo: Vec<Ix> = self.nodes.all().collect();
+        let mut dropped: HashSet<Ix> = HashSet::new();
+        while let Some(ix) = todo.pop() {
+            let node = self.nodes.node(ix).clone();
+            let goes = !self.nodes.live(ix)
+                && self.nodes.record(ix).is_none()
+                && named.get(&node.id).is_none_or(|n| *n == 0)
+                && self.within_frontier(&node);
+            if !goes || !dropped.insert(ix) {
+                continue;
+            }
+            for parent in parents(&node) {
+                let left = named.entry(parent).or_default();
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    todo.extend(self.nodes.find(parent).filter(|p| *p != Ix::ROOT));
+                }
+            }
+        }
+        for ix in &dropped {
+            self.dropped.push(self.nodes.id(*ix));
+            self.stale.remove(*ix);
+            self.tried.remove(*ix);
+            self.suspects.remove(*ix);
+            self.changed.remove(*ix);
+            self.nodes.forget(*ix);
+        }
+        let forgotten = self.log.iter_mut().filter(|ix| dropped.contains(*ix));
+        forgotten.for_each(|ix| *ix = Ix::NONE);
+        dropped.len()
     }
 
     // ---- conflicts
@@ -419,7 +425,7 @@ impl Replica {
         self.saved = state.clone();
         let (mut kept, mut removed) = (Vec::new(), Vec::new());
         for id in records
-            .into_iter()
+            .iter()
             .filter(|id| *id != RecordId::ROOT && *id != RecordId::PARKED)
         {
             match self.records.get(id) {
@@ -428,7 +434,7 @@ impl Replica {
             }
         }
         let nodes = nodes
-            .into_iter()
+            .iter()
             .map(|ix| (self.nodes.node(ix).clone(), self.nodes.sequence(ix)))
             .collect();
         Some(Changes {
@@ -558,7 +564,7 @@ impl Replica {
             if crate::conflict::suspicious(self, ix) {
                 self.suspects.insert(ix)
             } else {
-                self.suspects.remove(&ix)
+                self.suspects.remove(ix)
             };
         }
     }
@@ -579,7 +585,8 @@ impl Replica {
 
     fn note_change(&mut self, ix: Ix) {
         self.changed.insert(ix);
-        self.log.push((self.sequence, ix));
+        push(&mut self.log, ix);
+        debug_assert_eq!(self.log_from + self.log.len() as u64, self.sequence);
     }
 
     /// Gives a node another state that its record does not reflect.
@@ -598,10 +605,11 @@ impl Replica {
     }
 
     /// Takes in a new node that was made here.
-    pub(crate) fn add_own(&mut self, node: Node) {
+    pub(crate) fn add_own(&mut self, node: Node) -> Ix {
         self.sequence += 1;
         let ix = self.nodes.add(Arc::new(node), self.sequence);
         self.note_change(ix);
+        ix
     }
 
     /// Gives a node another state that its record reflects as far as the record says.
@@ -630,16 +638,14 @@ impl Replica {
     }
 
     pub(crate) fn rename_record(&mut self, id: RecordId, parent: RecordId, name: Arc<str>) {
-        if let Some(record) = self.records.get(id) {
-            let (old, new) = (self.nodes.name_hash(&record.name), self.nodes.name_hash(&name));
-            self.records.rename(id, old, parent, name, new);
+        if self.records.get(id).is_some() {
+            let hash = self.nodes.name_hash(&name);
+            self.records.rename(id, parent, name, hash);
         }
     }
 
     pub(crate) fn remove_record(&mut self, id: RecordId) {
-        let Some(record) = self.records.get(id) else { return };
-        let hash = self.nodes.name_hash(&record.name);
-        let Some(record) = self.records.remove(id, hash) else { return };
+        let Some(record) = self.records.remove(id) else { return };
         for (ix, _) in record.members {
             if self.nodes.record(ix) == Some(id.0) {
                 self.nodes.set_record(ix, None);
@@ -666,4 +672,10 @@ impl Replica {
         }
         path.split('/').try_fold(RecordId::ROOT, |at, name| self.child(at, name))
     }
+}
+
+/// The directories that a node names: those that it is in, and those that it was deleted with.
+fn parents(node: &Node) -> impl Iterator<Item = NodeId> + '_ {
+    let places = node.places.iter().map(|(_, p)| p.parent);
+    places.chain(node.gones.iter().filter_map(|(_, g)| g.under))
 }

@@ -4,8 +4,9 @@
 use crate::node::Kind;
 use crate::records::{Record, RecordId};
 use crate::replica::Replica;
+use crate::set::Set;
 use crate::view::{Bytes, Stat};
-use std::collections::{BTreeSet, HashMap};
+use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Where something was found: in a directory that is recorded at that very path, or in one that was found itself.
@@ -38,7 +39,7 @@ pub struct Survey {
     /// Which of them are where.
     pub(crate) places: HashMap<(At, Arc<str>), usize>,
     /// Records whose path, or whose kind of thing there, is no more.
-    pub(crate) gone: BTreeSet<RecordId>,
+    pub(crate) gone: Set<RecordId>,
     /// Directories that were met.
     dirs: HashMap<String, At>,
     unrooted: bool,
@@ -60,11 +61,17 @@ impl Survey {
     /// Takes in all entries of a directory. One that could not be listed to its end is not told here: then nothing is inferred
     /// of what may be in it. A directory is listed after the one that it is in. What was looked at before is forgotten.
     pub fn listed(&mut self, replica: &Replica, dir: &str, entries: &[Listed]) {
+        self.listed_but(replica, dir, entries, &|_, _| false);
+    }
+
+    /// As [`Survey::listed`]; nothing is inferred of what is missing and `left_out` (told its path, and whether it was a
+    /// directory).
+    pub fn listed_but(&mut self, replica: &Replica, dir: &str, entries: &[Listed], left_out: &dyn Fn(&str, bool) -> bool) {
         let Some(at) = self.at(replica, dir) else {
             self.unrooted = true;
             return;
         };
-        let mut there: BTreeSet<RecordId> = BTreeSet::new();
+        let mut there: HashSet<RecordId> = HashSet::with_capacity(entries.len());
         for (name, stat) in entries {
             self.looked_at += 1;
             match stat {
@@ -77,7 +84,8 @@ impl Survey {
         }
         if let At::Record(id) = at {
             for child in replica.records.inside(id) {
-                if !there.contains(&child) {
+                let is_left_out = || replica.recorded_by(child).is_some_and(|r| left_out(&r.path, r.kind == Kind::Dir));
+                if !there.contains(&child) && !is_left_out() {
                     self.gone.extend(replica.records.below(child));
                 }
             }
@@ -161,9 +169,9 @@ impl Survey {
         };
         let record = recorded.as_ref().map(|(id, _)| *id);
         let unchanged = recorded.is_some_and(|(_, r)| as_recorded(r, stat));
-        if let Some(id) = record.filter(|id| self.gone.contains(id)) {
+        if let Some(id) = record.filter(|id| self.gone.contains(*id)) {
             for below in replica.records.below(id) {
-                self.gone.remove(&below);
+                self.gone.remove(below);
             }
         }
         if let Some(i) = self.places.get(&(at, name.clone())).copied() {
@@ -216,7 +224,7 @@ impl Survey {
     /// (same object and size, bytes last changed at the same time; a rename is a change of something else), is not among them.
     pub fn unread(&mut self, replica: &Replica) -> Vec<(usize, String, Stat)> {
         let mut moved: HashMap<u64, &Record> = HashMap::new();
-        for record in self.gone.iter().filter_map(|id| replica.records.get(*id)) {
+        for record in self.gone.iter().filter_map(|id| replica.records.get(id)) {
             if record.kind != Kind::Dir && !record.leaving {
                 moved.insert(record.key.0, record);
             }
@@ -247,8 +255,11 @@ impl Survey {
         if let Some(found) = self.found.get_mut(index) {
             found.dropped = true;
             let key = found.stat.key;
-            self.gone
-                .retain(|id| replica.records.get(*id).is_none_or(|r| r.key != key || r.kind == Kind::Dir));
+            let same = |id: &RecordId| replica.records.get(*id).is_some_and(|r| r.key == key && r.kind != Kind::Dir);
+            let kept: Vec<RecordId> = self.gone.iter().filter(same).collect();
+            for id in kept {
+                self.gone.remove(id);
+            }
         }
     }
 
