@@ -64,10 +64,13 @@ pub fn json(status: &Status, planned: Option<&[(&str, Vec<Action>)]>) -> Value {
         "undecided": status.undecided,
     });
     if let Some(planned) = planned {
-        let sides = planned
-            .iter()
-            .map(|(side, steps)| ((*side).to_owned(), json!(steps.iter().map(step).collect::<Vec<_>>())));
-        result["planned"] = sides.collect::<serde_json::Map<String, Value>>().into();
+        for host in &status.hosts {
+            let steps = planned
+                .iter()
+                .filter(|(side, _)| *side == host.name)
+                .flat_map(|(_, steps)| steps);
+            result["planned"][&host.name] = steps.map(step).collect();
+        }
     }
     result
 }

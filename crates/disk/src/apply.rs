@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Most steps that are carried out between two syncs of the disk.
-pub const BATCH_STEPS: usize = 4096;
+pub const BATCH_STEPS: usize = 8192;
 /// Most bytes that are staged between two syncs of the disk, unless one file alone is larger.
 pub const BATCH_BYTES: u64 = 256 << 20;
 
@@ -205,6 +205,7 @@ impl<'a> Applier<'a> {
         if self.ignore.covers(path, false) {
             return Staged::No(Outcome::Ignored);
         }
+        let mut replaced = None;
         if let Action::Write { expected, .. } = &job.action {
             // No need to bring bytes that cannot be used.
             match self.look(path) {
@@ -212,10 +213,11 @@ impl<'a> Applier<'a> {
                 Ok(_) => return Staged::No(Outcome::Changed),
                 Err(e) => return Staged::No(failed(path, &e)),
             }
+            replaced = self.fs.open(path).ok().map(|file| file.extras());
         }
         let name = self.own_name(STAGE);
         let content = wanted.id();
-        match stage(self.fs, &name, wanted, content, &job.supply) {
+        match stage(self.fs, &name, wanted, content, &job.supply, replaced.as_ref()) {
             Ok((_, moved)) => Staged::File(name, moved),
             Err(StageError::Missing) => Staged::No(Outcome::Missing),
             Err(StageError::Target(e)) => Staged::No(failed(path, &e)),
@@ -267,7 +269,7 @@ impl<'a> Applier<'a> {
             return Outcome::Ignored;
         }
         let result = match &job.action {
-            Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|(p, _)| p.as_str())),
+            Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|(p, _)| p.as_str()), &job.supply),
             Action::Write { expected, wanted, .. } => self.write(
                 &path,
                 expected,
@@ -292,9 +294,13 @@ impl<'a> Applier<'a> {
         outcome
     }
 
-    fn make(&self, path: &str, wanted: &Wanted, staged: Option<&str>) -> Result<Outcome, FsError> {
+    fn make(&self, path: &str, wanted: &Wanted, staged: Option<&str>, supply: &Supply) -> Result<Outcome, FsError> {
         let made = match (&wanted.bytes, staged) {
-            (Bytes::Dir, _) => self.fs.make_dir(path),
+            // Who may not look into the one that it is a copy of may not look into it.
+            (Bytes::Dir, _) => match supply.origins.first().and_then(|o| o.fs.dir_permissions(&o.path).ok()) {
+                Some(permissions) => self.fs.make_dir_for(path, permissions),
+                None => self.fs.make_dir(path),
+            },
             (Bytes::Link(target), _) => self.fs.make_link(path, target),
             (Bytes::File(_), Some(own)) => self.fs.rename(own, path),
             (Bytes::File(_), None) => return Ok(Outcome::Missing),
@@ -453,7 +459,11 @@ impl<'a> Applier<'a> {
             self.fs.rename(from, &aside)?;
             if let Err(e) = self.fs.rename(&aside, to) {
                 let _ = self.fs.rename(&aside, from);
-                return if matches!(e, FsError::Exists) { Ok(Outcome::Changed) } else { Err(e) };
+                return if matches!(e, FsError::Exists) {
+                    Ok(Outcome::Changed)
+                } else {
+                    Err(e)
+                };
             }
         }
         match self.look(to)? {
@@ -537,7 +547,9 @@ fn wanted(action: &Action) -> Option<&Wanted> {
     }
 }
 
-fn kind_of(action: &Action) -> Kind {
+/// What a step is about.
+#[must_use]
+pub fn kind_of(action: &Action) -> Kind {
     match action {
         Action::Make { wanted, .. } => match wanted.bytes {
             Bytes::Dir => Kind::Dir,

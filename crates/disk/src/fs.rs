@@ -56,6 +56,17 @@ impl std::error::Error for FsError {}
 /// The result of an operation on a file system.
 pub type FsResult<T> = Result<T, FsError>;
 
+/// What a file has besides its bytes that is not synced, but is kept where a new version or a copy of it is made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Extras {
+    /// Who may do what with it, as Unix has it.
+    pub permissions: Option<u32>,
+    /// User and group.
+    pub owner: Option<(u32, u32)>,
+    /// Extended attributes of the user's own: names and values.
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 /// A file that is open for reading.
 pub trait ReadFile: Send {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
@@ -68,6 +79,10 @@ pub trait ReadFile: Send {
     /// # Errors
     /// What the system says.
     fn stat(&mut self) -> FsResult<Stat>;
+    /// What the file has besides its bytes, as far as it can be told.
+    fn extras(&self) -> Extras {
+        Extras::default()
+    }
 }
 
 /// A new file that is open for writing, under a name of the engine's own.
@@ -77,6 +92,9 @@ pub trait WriteFile: Send {
     /// # Errors
     /// What the system says.
     fn append(&mut self, bytes: &[u8]) -> FsResult<()>;
+    /// Gives it what another file has besides its bytes, as far as this disk and user can; before `finish`. `exactly`: the
+    /// other's owner and permissions; if not, nobody gets a permission that the other does not give.
+    fn give(&mut self, _extras: &Extras, _exactly: bool) {}
     /// Ends writing; sets the length (holes at the end), the executable bit and the time of last change. Does not
     /// sync. Returns what the disk now says of it.
     ///
@@ -126,6 +144,20 @@ pub trait Fs: Send + Sync {
     /// # Errors
     /// `Exists`, `Full`, or what the system says.
     fn make_dir(&self, path: &str) -> FsResult<()>;
+    /// Who may do what with a directory, as Unix has it.
+    ///
+    /// # Errors
+    /// `Unsupported` where there is no such thing; or what the system says.
+    fn dir_permissions(&self, _path: &str) -> FsResult<u32> {
+        Err(FsError::Unsupported)
+    }
+    /// Makes a directory that gives nobody a permission that is not among these.
+    ///
+    /// # Errors
+    /// `Exists`, `Full`, or what the system says.
+    fn make_dir_for(&self, path: &str, _permissions: u32) -> FsResult<()> {
+        self.make_dir(path)
+    }
     /// Renames to a name that is free (or differs from the old one only as the disk folds names). Atomic.
     ///
     /// # Errors

@@ -25,6 +25,15 @@ pub struct BadPattern {
     pub reason: String,
 }
 
+impl std::fmt::Debug for Ignore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ignore")
+            .field("given", &self.given.len())
+            .field("files", &self.files().len())
+            .finish()
+    }
+}
+
 /// The rules of one root. Files are read when a scan meets them, and known from then on.
 pub struct Ignore {
     given: Gitignore,

@@ -2,7 +2,7 @@
 //! before anything of the user's is touched.
 
 use crate::ahead::{BLOCK, LARGE, Maker, both};
-use crate::fs::{Fs, FsError, ReadFile, WriteFile};
+use crate::fs::{Extras, Fs, FsError, ReadFile, WriteFile};
 use crate::read::Reader;
 use bifold_chunk::{Chunk, ChunkId, ChunkList, Source, Verifier, runs};
 use bifold_tree::{ContentId, Stat, Wanted};
@@ -54,11 +54,26 @@ pub enum StageError {
     Target(FsError),
 }
 
-/// Puts a file's bytes together at `path`, verified. What could not be finished is removed.
+/// Puts a file's bytes together at `path`, verified. What could not be finished is removed. `replaced`: what the file has
+/// besides its bytes in whose place this one is to be put.
 ///
 /// # Errors
 /// If the bytes are nowhere, or the disk refuses.
-pub fn stage(fs: &dyn Fs, path: &str, wanted: &Wanted, content: ContentId, supply: &Supply) -> Result<(Stat, Moved), StageError> {
+pub fn stage(
+    fs: &dyn Fs,
+    path: &str,
+    wanted: &Wanted,
+    content: ContentId,
+    supply: &Supply,
+    replaced: Option<&Extras>,
+) -> Result<(Stat, Moved), StageError> {
+    if content == ContentId::empty() {
+        let made = fs.create(path).and_then(|mut out| {
+            like(out.as_mut(), replaced, supply, None);
+            out.finish(wanted.exec, wanted.mtime_ns)
+        });
+        return made.map(|stat| (stat, Moved::default())).map_err(StageError::Target);
+    }
     let mut tries: Vec<Option<&Origin>> = Vec::new();
     if supply.chunks.is_some() && !supply.old.is_empty() {
         tries.push(None);
@@ -68,6 +83,7 @@ pub fn stage(fs: &dyn Fs, path: &str, wanted: &Wanted, content: ContentId, suppl
     tries.extend(supply.origins.iter().filter(|o| !o.local).map(Some));
     for origin in tries {
         let mut out = fs.create(path).map_err(StageError::Target)?;
+        like(out.as_mut(), replaced, supply, origin);
         let result = match origin {
             Some(origin) => copy(origin, wanted.size, content, supply.chunks.as_deref(), out.as_mut()),
             None => assemble(supply, wanted.size, out.as_mut()),
@@ -90,6 +106,24 @@ pub fn stage(fs: &dyn Fs, path: &str, wanted: &Wanted, content: ContentId, suppl
         }
     }
     Err(StageError::Missing)
+}
+
+/// Gives a new file what is not synced, but is not to be lost either: permissions and attributes of the file that it replaces,
+/// and the attributes of the one that it is a copy of. Who may not read that one may not read the copy.
+fn like(out: &mut dyn WriteFile, replaced: Option<&Extras>, supply: &Supply, origin: Option<&Origin>) {
+    let model = supply
+        .origins
+        .iter()
+        .find(|o| !o.local)
+        .or(origin)
+        .filter(|o| !o.path.is_empty());
+    let model = model.and_then(|o| Some(o.fs.open(&o.path).ok()?.extras()));
+    if let Some(model) = &model {
+        out.give(model, false);
+    }
+    if let Some(replaced) = replaced {
+        out.give(replaced, true);
+    }
 }
 
 /// Copies a whole file, verifying it: by its known chunks where there are several. `Err(None)`: these are not the bytes.

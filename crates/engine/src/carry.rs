@@ -83,7 +83,10 @@ impl Carrier {
         let attach = |(replica, root): (_, &Arc<Root>)| {
             let name = root.name.clone();
             let replica = Box::new(replica);
-            [Input::Attach { replica, name }, Input::Ignoring(root.replica, root.ignore.clone())]
+            [
+                Input::Attach { replica, name },
+                Input::Ignoring(root.replica, root.ignore.clone()),
+            ]
         };
         Ok(replicas.into_iter().zip(self.roots()).flat_map(attach).collect())
     }
@@ -220,7 +223,10 @@ impl Carrier {
         for step in steps {
             let supply = match content_of(&step.action) {
                 Some((content, size)) => self.supply(core, id, &step, content, size, has_history)?,
-                None => Supply::default(),
+                None => Supply {
+                    origins: self.elsewhere(&step).collect(),
+                    ..Supply::default()
+                },
             };
             jobs.push(Job {
                 action: step.action,
@@ -228,6 +234,17 @@ impl Carrier {
             });
         }
         Ok(jobs)
+    }
+
+    /// Where other replicas show what a step makes.
+    fn elsewhere<'a>(&'a self, step: &'a ToApply) -> impl Iterator<Item = Origin> + 'a {
+        step.origins.iter().filter_map(|(other, path)| {
+            Some(Origin {
+                fs: self.roots.get(other)?.fs.clone(),
+                path: path.clone(),
+                local: false,
+            })
+        })
     }
 
     fn supply(
@@ -249,7 +266,7 @@ impl Carrier {
             local: true,
         };
         if size == 0 {
-            supply.origins.push(here(String::new())); // no bytes: from anywhere
+            supply.origins.extend(self.elsewhere(step));
             return Ok(supply);
         }
         let some = if replica.shows_nothing() {
@@ -276,15 +293,7 @@ impl Carrier {
                 local: taken.replica == id,
             });
         }
-        for (other, path) in &step.origins {
-            if let Some(other) = self.roots.get(other) {
-                supply.origins.push(Origin {
-                    fs: other.fs.clone(),
-                    path: path.clone(),
-                    local: false,
-                });
-            }
-        }
+        supply.origins.extend(self.elsewhere(step));
         if supply.origins.is_empty() {
             for (other, record) in self.store.find_content_anywhere(content)? {
                 let recorded = core.replica(other).and_then(|r| r.recorded_by(record));

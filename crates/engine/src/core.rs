@@ -10,6 +10,7 @@ mod status;
 use crate::core::host::{Host, Phase};
 use bifold_chunk::ChunkList;
 use bifold_disk::apply::Kept;
+use bifold_disk::ignore::Ignore;
 use bifold_disk::read::Read;
 use bifold_disk::scan::{Scanned, Scope};
 use bifold_disk::stage::Moved;
@@ -31,6 +32,8 @@ pub enum Input {
         /// What people call it.
         name: String,
     },
+    /// What is ignored on a replica's disk.
+    Ignoring(ReplicaId, Arc<Ignore>),
     /// Two replicas can talk.
     Connect(ReplicaId, ReplicaId),
     /// They cannot any more.
@@ -162,7 +165,7 @@ impl Default for Settings {
             mass_percent: 50,
             mass_least: 20,
             allow_mass_change: false,
-            plan_size: 8192,
+            plan_size: 16_384,
         }
     }
 }
@@ -227,6 +230,11 @@ impl Core {
                 let id = replica.id();
                 self.order.push(id);
                 self.hosts.insert(id, Host::new(*replica, name));
+            }
+            Input::Ignoring(id, ignore) => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.ignore = Some(ignore);
+                }
             }
             Input::Connect(a, b) => {
                 self.sessions.insert((a, b), Session::new());

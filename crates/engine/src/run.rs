@@ -1,11 +1,11 @@
 //! The loop: inputs to the core, effects to threads. A thin shell on tokio; what it does between two steps decides nothing.
 
 use crate::carry::{Carrier, CarryError, run_apply, run_read, run_scan};
-use crate::core::{Core, Effect, Input, Status};
+use crate::core::{Core, Effect, HostState, Input, Status};
 use crate::root::Root;
-use bifold_disk::apply::Job;
+use bifold_disk::apply::{Job, kind_of};
 use bifold_disk::scan::Scope;
-use bifold_tree::{Action, ReplicaId};
+use bifold_tree::{Action, Kind, ReplicaId};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -197,12 +197,18 @@ impl Loop {
                     tidied = Some(std::time::Instant::now());
                     self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
                 }
+                let mut status = self.core.status();
                 if self.options.dry && !stopping {
                     for (replica, steps) in self.core.would_do() {
-                        tell(Event::Planned { replica, steps });
+                        let nothing = !self.tell_planned(replica, steps, tell);
+                        for host in status.hosts.iter_mut().filter(|h| h.replica == replica && nothing) {
+                            let waits = host.held.is_some() || !host.problems.is_empty();
+                            if host.state == HostState::NeedsYou && !waits {
+                                host.state = HostState::UpToDate;
+                            }
+                        }
                     }
                 }
-                let status = self.core.status();
                 self.core.forget_decisions();
                 if stopping || !self.options.forever {
                     return Ok(status);
@@ -274,17 +280,25 @@ impl Loop {
                 // What would be done is told once all is known.
                 Effect::Apply(id, _) if self.options.dry => inputs.push_back(Input::ApplyEnded(id)),
                 Effect::Apply(id, steps) => {
-                    let actions = steps.iter().map(|s| s.action.clone()).collect();
-                    tell(Event::Planned {
-                        replica: id,
-                        steps: actions,
-                    });
+                    self.tell_planned(id, steps.iter().map(|s| s.action.clone()).collect(), tell);
                     let jobs = self.carrier.jobs(&self.core, id, steps)?;
                     self.spawn_apply(id, jobs);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Tells what is about to be done, without what is left out; false if that is nothing.
+    fn tell_planned(&self, replica: ReplicaId, mut steps: Vec<Action>, tell: &mut dyn FnMut(Event)) -> bool {
+        if let Some(root) = self.carrier.root(replica) {
+            steps.retain(|step| !root.ignore.covers(step.path(), kind_of(step) == Kind::Dir));
+        }
+        let some = !steps.is_empty();
+        if some {
+            tell(Event::Planned { replica, steps });
+        }
+        some
     }
 
     fn spawn_apply(&mut self, id: ReplicaId, jobs: Vec<Job>) {

@@ -1,5 +1,6 @@
 //! [`Fs`] on Unix: every call resolves its path below the root's handle and follows no link.
 
+mod attributes;
 mod durable;
 mod entry;
 mod errno;
@@ -242,7 +243,20 @@ impl Fs for NativeFs {
     }
 
     fn make_dir(&self, path: &str) -> FsResult<()> {
-        self.in_parent(path, |dir, name| rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o777)))
+        // What is in the engine's own directory may have been nobody else's to read where it was.
+        let permissions = if path == OWN_DIR { 0o700 } else { 0o777 };
+        self.make_dir_for(path, permissions)
+    }
+
+    fn dir_permissions(&self, path: &str) -> FsResult<u32> {
+        let stat = self.in_parent(path, |dir, name| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?;
+        Ok(stat.st_mode & 0o777)
+    }
+
+    fn make_dir_for(&self, path: &str, permissions: u32) -> FsResult<()> {
+        // Whoever makes it must be able to fill it.
+        let mode = Mode::from_raw_mode((permissions & 0o777 | 0o700) as _);
+        self.in_parent(path, |dir, name| rustix::fs::mkdirat(dir, name, mode))
     }
 
     fn rename(&self, from: &str, to: &str) -> FsResult<()> {

@@ -3,9 +3,10 @@
 use crate::core::host::{Held, Phase};
 use crate::core::{Commit, Core, Effect, ToApply};
 use bifold_disk::apply::{Kept, content_of};
+use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
-use bifold_tree::{Action, ContentId, Outcome, Problem, ProblemKind, ReplicaId};
+use bifold_tree::{Action, Bytes, ContentId, Outcome, Problem, ProblemKind, ReplicaId};
 use std::collections::BTreeSet;
 
 /// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
@@ -18,6 +19,7 @@ impl Core {
         let settings = self.settings.clone();
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.held = None;
+        host.rest_ignored = false;
         if !host.replica.is_stale() {
             self.settled(id);
             return;
@@ -50,7 +52,11 @@ impl Core {
         let durable = plan.removals > 0;
         let mut jobs = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
-            let origins = content_of(&step.action).map(|(content, _)| self.origins(id, &plan.nodes(i), content));
+            let of = match &step.action {
+                Action::Make { wanted, .. } if wanted.bytes == Bytes::Dir => Some(Bytes::Dir.id()),
+                action => content_of(action).map(|(content, _)| content),
+            };
+            let origins = of.map(|content| self.origins(id, &plan.nodes(i), content));
             jobs.push(ToApply {
                 action: step.action.clone(),
                 origins: origins.unwrap_or_default(),
@@ -60,6 +66,7 @@ impl Core {
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
+        host.rest_ignored = true;
         self.commit(
             id,
             Commit {
@@ -112,10 +119,19 @@ impl Core {
             };
             let nodes = host.plan.nodes(first + i);
             host.replica.applied(&mut host.plan, first + i, outcome);
+            host.rest_ignored &= matches!(outcome, Outcome::Done(_) | Outcome::Ignored);
             let path = action.path().to_string();
             match outcome {
                 Outcome::Done(_) => {
                     host.steps_done += 1;
+                    let to = if let Action::Rename { to, .. } = &action {
+                        to
+                    } else {
+                        action.path()
+                    };
+                    host.new_rules |= [action.path(), to]
+                        .iter()
+                        .any(|path| path.rsplit('/').next() == Some(IGNORE_FILE));
                     for decided in self.decided.iter_mut().filter(|d| d.nodes.iter().any(|n| nodes.contains(n))) {
                         let lost = kept.iter().filter(|k| *k.path == *path);
                         decided.kept.extend(lost.map(|k| (host.name.clone(), k.stored.clone())));
@@ -176,7 +192,9 @@ impl Core {
         for i in told..host.plan.steps.len() {
             host.replica.applied(&mut host.plan, i, &Outcome::Missing);
         }
+        let all_told = told == host.plan.steps.len();
         let partial = std::mem::take(&mut host.plan).partial;
+        host.rest_ignored &= all_told && !partial;
         host.phase = Phase::Idle;
         host.again = if host.look_again.is_empty() { 0 } else { host.again + 1 };
         let look_again: Vec<String> = std::mem::take(&mut host.look_again).into_iter().collect();
@@ -185,6 +203,10 @@ impl Core {
         let progress = host.steps_done > host.steps_before;
         host.plan_whole = partial && !progress;
         host.plan_due |= progress || host.plan_whole;
+        if std::mem::take(&mut host.new_rules) {
+            // What was left out may be no more, and the other way round.
+            host.dirty = Some(Scope::All);
+        }
         if !look_again.is_empty() && host.again <= TRIES {
             self.dirty(id, Scope::Paths(look_again));
         }

@@ -2,6 +2,7 @@
 
 use crate::core::ScanEnd;
 use bifold_chunk::ChunkList;
+use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
 use bifold_tree::{ContentId, Plan, Problem, Replica, Survey};
@@ -27,6 +28,12 @@ pub(crate) struct Host {
     pub(crate) replica: Replica,
     pub(crate) name: String,
     pub(crate) phase: Phase,
+    /// What is ignored on its disk.
+    pub(crate) ignore: Option<Arc<Ignore>>,
+    /// Steps of this plan changed them.
+    pub(crate) new_rules: bool,
+    /// What is left to do is left out because it is ignored.
+    pub(crate) rest_ignored: bool,
     /// Its disk was never taken in.
     pub(crate) joining: bool,
     /// What is to be scanned next.
@@ -93,6 +100,9 @@ impl Host {
             steps_before: 0,
             plan_whole: false,
             moved: Moved::default(),
+            ignore: None,
+            new_rules: false,
+            rest_ignored: false,
             unfinished: false,
             unwatched: None,
         }

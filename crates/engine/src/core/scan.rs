@@ -52,7 +52,10 @@ impl Core {
         };
         for one in found {
             match one {
-                Scanned::Listed { dir, entries } => host.survey.listed(&host.replica, &dir, &entries),
+                Scanned::Listed { dir, entries } => {
+                    let left_out = |path: &str, is_dir| host.ignore.as_ref().is_some_and(|rules| rules.covers(path, is_dir));
+                    host.survey.listed_but(&host.replica, &dir, &entries, &left_out);
+                }
                 Scanned::Looked { path, stat } => host.survey.looked(&host.replica, &path, stat),
                 Scanned::Problem(problem) => {
                     host.problems.insert(problem.path.clone(), problem);

@@ -1,11 +1,12 @@
 //! Open files: reading, and writing with holes.
 
+use super::attributes;
 use super::entry::{exec_mode, plain};
 use super::errno::error;
-use crate::fs::{FsResult, ReadFile, WriteFile};
+use crate::fs::{Extras, FsResult, ReadFile, WriteFile};
 use bifold_tree::Stat;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, Timespec, Timestamps};
+use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 /// Holes are made of whole blocks of so many bytes, at multiples of it: smaller ones save nothing on some disks.
@@ -25,6 +26,18 @@ impl ReadFile for Reading {
 
     fn stat(&mut self) -> FsResult<Stat> {
         plain(&rustix::fs::fstat(&self.fd).map_err(error)?, self.exec)
+    }
+
+    fn extras(&self) -> Extras {
+        let stat = rustix::fs::fstat(&self.fd).ok();
+        Extras {
+            permissions: stat
+                .as_ref()
+                .filter(|_| self.exec)
+                .map(|stat| u32::from(stat.st_mode) & 0o777),
+            owner: stat.map(|stat| (stat.st_uid, stat.st_gid)),
+            attributes: attributes::of(&self.fd),
+        }
     }
 }
 
@@ -106,13 +119,32 @@ impl WriteFile for Writing {
         Ok(())
     }
 
+    fn give(&mut self, extras: &Extras, exactly: bool) {
+        let Ok(stat) = rustix::fs::fstat(&self.fd) else { return };
+        if let Some((user, group)) = extras.owner.filter(|owner| exactly && *owner != (stat.st_uid, stat.st_gid)) {
+            // Only the system's administrator may give files away; whoever is in the group may give them to it.
+            let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+            if rustix::fs::fchown(&self.fd, Some(user), Some(group)).is_err() {
+                let _ = rustix::fs::fchown(&self.fd, None, Some(group));
+            }
+        }
+        if let Some(permissions) = extras.permissions.filter(|_| self.exec) {
+            let now = u32::from(stat.st_mode) & 0o777;
+            let mode = if exactly { permissions } else { now & permissions };
+            let _ = rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode as _));
+        }
+        attributes::give(&self.fd, &extras.attributes);
+    }
+
     fn finish(self: Box<Self>, exec: bool, mtime_ns: i64) -> FsResult<Stat> {
         if self.zeros > 0 {
             rustix::fs::ftruncate(&self.fd, self.written + self.zeros).map_err(error)?;
         }
-        if exec && self.exec {
-            let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.fd).map_err(error)?.st_mode);
-            rustix::fs::fchmod(&self.fd, exec_mode(mode, true)).map_err(error)?;
+        if self.exec {
+            let mode = rustix::fs::fstat(&self.fd).map_err(error)?.st_mode;
+            if (mode & 0o100 != 0) != exec {
+                rustix::fs::fchmod(&self.fd, exec_mode(Mode::from_raw_mode(mode), exec)).map_err(error)?;
+            }
         }
         let times = Timestamps {
             last_access: Timespec {
