@@ -336,16 +336,22 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
         }
     });
     tell(Input::Scanned(root.replica, batch));
-    let end = match root.is_another() {
+    let end = match why_another(root) {
         _ if !ended => ScanEnd::Stopped,
-        Ok(None) => ScanEnd::Complete,
-        Ok(Some(why)) => ScanEnd::NotTheRoot(why),
-        Err(e) => ScanEnd::NotTheRoot(format!(
-            "{}: its marker cannot be read ({e}); nothing was changed",
-            root.path.display()
-        )),
+        None => ScanEnd::Complete,
+        Some(why) => ScanEnd::NotTheRoot(why),
     };
     tell(Input::ScanEnded(root.replica, end));
+}
+
+/// Why a root is not to be touched any more.
+fn why_another(root: &Root) -> Option<String> {
+    root.is_another().unwrap_or_else(|e| {
+        Some(format!(
+            "{}: its marker cannot be read ({e}); nothing was changed",
+            root.path.display()
+        ))
+    })
 }
 
 /// Reads files, in some threads, and tells the results in parts.
@@ -415,6 +421,10 @@ pub fn run_apply(
     let mut applier = Applier::new(root.fs.as_ref(), &root.ignore, stop, run, threads);
     let mut rest = jobs.as_slice();
     while !rest.is_empty() && !stop.load(Ordering::Relaxed) {
+        if let Some(why) = why_another(root) {
+            tell(Input::Halt(root.replica, why));
+            break;
+        }
         let (mut steps, mut bytes) = (0, 0);
         while steps < rest.len() && steps < BATCH_STEPS && (steps == 0 || bytes < BATCH_BYTES) {
             bytes += content_of(&rest[steps].action).map_or(0, |(_, size)| size);

@@ -49,6 +49,12 @@ impl Root {
     /// # Errors
     /// If that cannot be told.
     pub fn is_another(&self) -> Result<Option<String>, FsError> {
+        if self.fs.stat("")?.is_none() {
+            return Ok(Some(format!(
+                "{}: the folder is not there any more: it was moved, removed or unmounted. Put it back, and start again",
+                self.path.display()
+            )));
+        }
         if !self.marked.load(Ordering::Relaxed) {
             return Ok(None);
         }

@@ -248,9 +248,10 @@ impl Fs for NativeFs {
         self.make_dir_for(path, permissions)
     }
 
+    #[allow(clippy::useless_conversion, reason = "systems differ in how wide modes are")]
     fn dir_permissions(&self, path: &str) -> FsResult<u32> {
         let stat = self.in_parent(path, |dir, name| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?;
-        Ok(stat.st_mode & 0o777)
+        Ok(u32::from(stat.st_mode) & 0o777)
     }
 
     fn make_dir_for(&self, path: &str, permissions: u32) -> FsResult<()> {

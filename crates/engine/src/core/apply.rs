@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 
 /// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
 const TRIES: usize = 5;
+/// Removals within so many milliseconds count as one.
+const AT_ONCE_MS: u64 = 60_000;
 
 impl Core {
     /// Plans what is to be done on a host's disk, and has it done; or finds that all is done.
@@ -27,7 +29,21 @@ impl Core {
         if !settings.allow_mass_change && !host.allowed {
             let (removals, overwrites) = host.replica.foreseen();
             let (files, _) = host.replica.counts();
-            let many = removals + overwrites;
+            // A tree that is deleted while it is watched goes little by little.
+            while host
+                .removed
+                .front()
+                .is_some_and(|(when, _)| when.saturating_add(AT_ONCE_MS) < self.wall_ms)
+            {
+                host.removed.pop_front();
+            }
+            let removed: usize = host.removed.iter().map(|(_, n)| n).sum();
+            let files = files + removed;
+            let many = if removals > 0 {
+                removals + overwrites + removed
+            } else {
+                overwrites
+            };
             if many > settings.mass_least && many as u64 * 100 > files as u64 * u64::from(settings.mass_percent) {
                 host.held = Some(Held {
                     removals,
@@ -113,6 +129,8 @@ impl Core {
         *told += outcomes.len();
         host.moved.copied += moved.copied;
         host.moved.reused += moved.reused;
+        let removed = kept.iter().filter(|k| k.deleted).count();
+        host.removed.extend((removed > 0).then_some((self.wall_ms, removed)));
         for (i, outcome) in outcomes.iter().enumerate() {
             let Some(action) = host.plan.steps.get(first + i).map(|step| step.action.clone()) else {
                 break;

@@ -6,7 +6,7 @@ use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
 use bifold_tree::{ContentId, Plan, Problem, Replica, Survey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What a host is doing.
@@ -48,6 +48,8 @@ pub(crate) struct Host {
     pub(crate) halted: Option<String>,
     pub(crate) allowed: bool,
     pub(crate) held: Option<Held>,
+    /// When files were removed lately, milliseconds since 1970, and how many.
+    pub(crate) removed: VecDeque<(u64, usize)>,
     /// Trouble that scans met, by path.
     pub(crate) problems: BTreeMap<String, Problem>,
     /// Trouble that steps met, by path.
@@ -92,6 +94,7 @@ impl Host {
             halted: None,
             allowed: false,
             held: None,
+            removed: VecDeque::new(),
             problems: BTreeMap::new(),
             failures: BTreeMap::new(),
             look_again: BTreeSet::new(),

@@ -28,6 +28,7 @@ impl ReadFile for Reading {
         plain(&rustix::fs::fstat(&self.fd).map_err(error)?, self.exec)
     }
 
+    #[allow(clippy::useless_conversion, reason = "systems differ in how wide modes are")]
     fn extras(&self) -> Extras {
         let stat = rustix::fs::fstat(&self.fd).ok();
         Extras {
@@ -119,6 +120,7 @@ impl WriteFile for Writing {
         Ok(())
     }
 
+    #[allow(clippy::useless_conversion, reason = "systems differ in how wide modes are")]
     fn give(&mut self, extras: &Extras, exactly: bool) {
         let Ok(stat) = rustix::fs::fstat(&self.fd) else { return };
         if let Some((user, group)) = extras.owner.filter(|owner| exactly && *owner != (stat.st_uid, stat.st_gid)) {
