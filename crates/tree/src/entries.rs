@@ -41,7 +41,7 @@ pub(crate) struct Entry {
 /// Bytes, with the heads that have them.
 pub(crate) type Sides = BTreeMap<ContentId, SmallVec<[(Ix, Dot); 1]>>;
 
-/// The bytes of an entry of a file or link.
+/// The bytes of an entry of a file or link, and all its open sides.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     /// The content to be shown.
@@ -51,6 +51,9 @@ pub(crate) struct Shown {
     pub(crate) exec: bool,
 }
 
+/// Entries of directories, each by all its nodes.
+pub(crate) type Dirs = HashMap<Ix, Rc<Entry>>;
+
 /// The nodes and the disk's records, looked at together.
 pub(crate) struct View<'a> {
     pub(crate) nodes: &'a Nodes,
@@ -59,10 +62,21 @@ pub(crate) struct View<'a> {
     /// Whether this device has got some bytes, on the disk or kept aside.
     pub(crate) at_hand: &'a dyn Fn(&ContentId) -> bool,
     /// The entries of directories that were asked for.
-    dirs: RefCell<HashMap<Ix, Rc<Entry>>>,
+    dirs: RefCell<Dirs>,
 }
 
 impl<'a> View<'a> {
+    /// A view that goes on with the entries of directories that one before it has found, of the same nodes.
+    pub(crate) fn with(mut self, dirs: Dirs) -> View<'a> {
+        self.dirs = RefCell::new(dirs);
+        self
+    }
+
+    /// The entries of directories that were found.
+    pub(crate) fn into_dirs(self) -> Dirs {
+        self.dirs.into_inner()
+    }
+
     pub(crate) fn new(
         nodes: &'a Nodes,
         records: &'a Records,
@@ -254,6 +268,17 @@ impl<'a> View<'a> {
             }
         }
         name.into()
+    }
+
+    /// What a file's or link's entry shows, and its executable bit.
+    pub(crate) fn look(&self, entry: &Entry) -> (Content, bool) {
+        if let [only] = entry.members[..]
+            && let [(_, content)] = &self.nodes.node(only).contents[..]
+        {
+            return (content.clone(), self.nodes.node(only).executable());
+        }
+        let shown = self.shown(entry);
+        (shown.content, shown.exec)
     }
 
     /// The bytes that a file's or link's entry shows: this disk goes on to show its own side; one without a side, the

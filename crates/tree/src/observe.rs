@@ -1,6 +1,6 @@
 //! From what a scan found to operations: what did the user do? All operations of one scan have one dot.
 
-use crate::entries::View;
+use crate::entries::{Dirs, View};
 use crate::faults::{Fault, on};
 use crate::id::{ContentId, Dot, NodeId};
 use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
@@ -11,6 +11,7 @@ use crate::suffix;
 use crate::survey::{At, Survey};
 use crate::view::Bytes;
 use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub(crate) struct Observing<'a> {
     operations: usize,
     /// Directories that something came into or left.
     touched: BTreeSet<RecordId>,
+    /// The entries of directories, as they were before the scan.
+    dirs: Dirs,
 }
 
 impl<'a> Observing<'a> {
@@ -56,6 +59,7 @@ impl<'a> Observing<'a> {
             births: 0,
             operations: 0,
             touched: BTreeSet::new(),
+            dirs: Dirs::new(),
         }
     }
 
@@ -184,13 +188,9 @@ impl<'a> Observing<'a> {
         self.written.get(&ix).unwrap_or_else(|| self.replica.nodes.node(ix))
     }
 
-    fn members(&self, id: RecordId) -> Vec<Ix> {
-        let mut members: Vec<Ix> = self
-            .replica
-            .records
-            .get(id)
-            .map(|r| r.members.iter().map(|(m, _)| *m).collect())
-            .unwrap_or_default();
+    fn members(&self, id: RecordId) -> SmallVec<[Ix; 2]> {
+        let record = self.replica.records.get(id);
+        let mut members: SmallVec<[Ix; 2]> = record.into_iter().flat_map(|r| r.members.iter().map(|(m, _)| *m)).collect();
         members.sort_by_key(|m| self.replica.nodes.id(*m));
         members
     }
@@ -285,8 +285,9 @@ impl<'a> Observing<'a> {
     /// Whether the replica already says so (a step that was applied but not recorded).
     fn already_shown_at(&mut self, parent: RecordId, id: RecordId) -> bool {
         let members = self.members(id);
+        let dirs = std::mem::take(&mut self.dirs);
+        let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false).with(dirs);
         let says_so = {
-            let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false);
             let name = self.replica.records.get(id).map(|r| r.name.clone());
             let entry = members.first().and_then(|n| view.entry(*n));
             let above = self.members(parent).first().and_then(|p| view.entry(*p));
@@ -299,6 +300,7 @@ impl<'a> Observing<'a> {
                 _ => false,
             }
         };
+        self.dirs = view.into_dirs();
         if says_so {
             for n in members {
                 let places: Heads = self
@@ -470,11 +472,10 @@ impl<'a> Observing<'a> {
 
     /// The replica shows this path already, the disk did not yet: the same file or directory, and its content is one more side.
     fn joins(&mut self, id: RecordId, record: &Record) -> bool {
-        let found = {
-            let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false);
-            let Some(folder) = self.members(record.parent).first().and_then(|p| view.entry(*p)) else {
-                return false;
-            };
+        let dirs = std::mem::take(&mut self.dirs);
+        let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false).with(dirs);
+        let folder = self.members(record.parent).first().and_then(|p| view.entry(*p));
+        let found = folder.and_then(|folder| {
             let mut entries = view.group(&folder, &record.name);
             if let Some(plain) = suffix::unmarked(&record.name) {
                 entries.extend(view.group(&folder, &plain));
@@ -506,7 +507,8 @@ impl<'a> Observing<'a> {
                     let unseen: Vec<Heads> = e.members.iter().map(|n| view.unseen(*n, data)).collect();
                     (e, sides, unseen)
                 })
-        };
+        });
+        self.dirs = view.into_dirs();
         let Some((entry, sides, unseen)) = found else { return false };
         for (n, unseen) in entry.members.iter().zip(&unseen) {
             let heads: Heads = self.replica.nodes.node(*n).heads().filter(|h| !unseen.contains(h)).collect();

@@ -1,7 +1,7 @@
 //! The plan: the steps that bring the disk, as recorded, to the projection. Only what may differ is looked at. Each step says
 //! what it expects, so that the disk is never changed where it is not as recorded.
 
-use crate::entries::{Entry, Shown, View};
+use crate::entries::{Entry, View};
 use crate::faults::{Fault, on};
 use crate::id::ContentId;
 use crate::node::{Content, Head, Kind, Node};
@@ -13,7 +13,8 @@ use crate::step::{Action, Expected, Outcome, RelPath, Wanted};
 use crate::view::{Bytes, Fingerprint};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -82,12 +83,15 @@ struct Reflected {
 /// An entry, with the record that becomes it.
 struct Item {
     entry: Rc<Entry>,
+    /// Its first member.
+    first: Ix,
     depth: usize,
     /// The record: one that is there, or a number reserved for one.
     record: RecordId,
     is_new: bool,
     placed: bool,
-    shown: Option<Shown>,
+    /// Of a file or link, the content and the executable bit.
+    shown: Option<(Content, bool)>,
     show: Option<usize>,
 }
 
@@ -158,13 +162,9 @@ impl Replica {
     }
 
     fn plan_for(&mut self, at_hand: &dyn Fn(&ContentId) -> bool, window: Vec<Ix>) -> Plan {
-        let mut reserved = Vec::new();
-        for _ in 0..window.len() {
-            reserved.push(self.records.reserve());
-        }
-        let (plan, reflected, settled, unused) = {
+        let (plan, reflected, settled, (new, unused)) = {
             let view = View::new(&self.nodes, &self.records, self.policy, at_hand);
-            let mut planner = Planner::new(&view, reserved);
+            let mut planner = Planner::new(&view);
             planner.gather(window);
             planner.assign();
             planner.place_all();
@@ -172,6 +172,9 @@ impl Replica {
             planner.show_all();
             planner.finish()
         };
+        for _ in 0..new {
+            self.records.reserve();
+        }
         for id in unused {
             self.records.release(id);
         }
@@ -355,12 +358,15 @@ pub(crate) fn plainly_shown(view: &View, ix: Ix) -> bool {
 struct Planner<'v, 'a> {
     view: &'v View<'a>,
     items: Vec<Item>,
-    /// The item of an entry, by its first member.
+    /// The item of a directory, by its first member.
     item_of: HashMap<Ix, usize>,
     /// Records of the nodes looked at.
     records: Set<RecordId>,
-    doomed: HashSet<RecordId>,
-    reserved: Vec<RecordId>,
+    doomed: Set<RecordId>,
+    /// The item of each record that is there and stays.
+    item_of_record: HashMap<RecordId, usize>,
+    /// How many numbers were taken for new records, and which of them are not needed after all.
+    new: usize,
     unused: Vec<RecordId>,
     settled: Vec<Ix>,
     steps: Vec<Step>,
@@ -369,20 +375,32 @@ struct Planner<'v, 'a> {
     overwrites: usize,
     // The disk as it will be after the steps so far.
     at: HashMap<RecordId, (RecordId, Arc<str>)>,
-    added: HashMap<(RecordId, u32), Vec<RecordId>>,
+    added: HashMap<(RecordId, u32), SmallVec<[RecordId; 1]>>,
     added_inside: HashMap<RecordId, usize>,
-    left: HashSet<RecordId>,
+    left: Set<RecordId>,
+    /// Paths of directories there.
+    paths: RefCell<HashMap<RecordId, Rc<str>>>,
+    // What cannot be placed yet, and is tried again once that changes.
+    /// Items that wait for the directory that they are in, by its item.
+    in_unplaced: HashMap<usize, Vec<usize>>,
+    /// Items that wait for a record to leave its place.
+    behind: HashMap<RecordId, Vec<usize>>,
+    /// Items that wait for nothing but that.
+    blocked: BTreeSet<usize>,
+    /// Items that wait no more.
+    woken: VecDeque<usize>,
 }
 
 impl<'v, 'a> Planner<'v, 'a> {
-    fn new(view: &'v View<'a>, reserved: Vec<RecordId>) -> Planner<'v, 'a> {
+    fn new(view: &'v View<'a>) -> Planner<'v, 'a> {
         Planner {
             view,
             items: Vec::new(),
             item_of: HashMap::new(),
             records: Set::default(),
-            doomed: HashSet::new(),
-            reserved,
+            doomed: Set::default(),
+            item_of_record: HashMap::new(),
+            new: 0,
             unused: Vec::new(),
             settled: Vec::new(),
             steps: Vec::new(),
@@ -392,7 +410,12 @@ impl<'v, 'a> Planner<'v, 'a> {
             at: HashMap::new(),
             added: HashMap::new(),
             added_inside: HashMap::new(),
-            left: HashSet::new(),
+            left: Set::default(),
+            paths: RefCell::default(),
+            in_unplaced: HashMap::new(),
+            behind: HashMap::new(),
+            blocked: BTreeSet::new(),
+            woken: VecDeque::new(),
         }
     }
 
@@ -400,7 +423,8 @@ impl<'v, 'a> Planner<'v, 'a> {
     fn gather(&mut self, window: Vec<Ix>) {
         let nodes = self.view.nodes;
         let mut todo = window;
-        let mut met: HashSet<Ix> = HashSet::new();
+        let mut met: Set<Ix> = Set::default();
+        let mut items: Set<Ix> = Set::default();
         while let Some(ix) = todo.pop() {
             if ix == Ix::ROOT || !met.insert(ix) {
                 continue;
@@ -417,8 +441,9 @@ impl<'v, 'a> Planner<'v, 'a> {
                 continue;
             };
             todo.extend(entry.members.iter().copied());
-            todo.extend(self.in_the_way_of(&entry));
-            if self.item_of.contains_key(&entry.members[0]) {
+            self.in_the_way_of(&entry, &mut todo);
+            let first = entry.members[0];
+            if !items.insert(first) {
                 continue;
             }
             if entry.kind == Kind::Dir && self.membership_changed(&entry) {
@@ -437,10 +462,10 @@ impl<'v, 'a> Planner<'v, 'a> {
                 depth += 1;
                 up = nodes.parent(up);
             }
-            self.item_of.insert(entry.members[0], self.items.len());
-            let shown = (entry.kind != Kind::Dir).then(|| self.view.shown(&entry));
+            let shown = (entry.kind != Kind::Dir).then(|| self.view.look(&entry));
             self.items.push(Item {
                 entry,
+                first,
                 depth,
                 record: RecordId::NONE,
                 is_new: false,
@@ -449,67 +474,62 @@ impl<'v, 'a> Planner<'v, 'a> {
                 show: None,
             });
         }
-        // Parents first; the order within a depth is that of names, so that it is the same in every run.
-        self.items
-            .sort_by(|a, b| (a.depth, a.entry.parent, &a.entry.name).cmp(&(b.depth, b.entry.parent, &b.entry.name)));
-        self.item_of = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(i, item)| (item.entry.members[0], i))
-            .collect();
+        // Parents first.
+        self.items.sort_unstable_by_key(|item| (item.depth, item.first));
+        let dirs = self.items.iter().enumerate().filter(|(_, item)| item.entry.kind == Kind::Dir);
+        self.item_of = dirs.map(|(i, item)| (item.first, i)).collect();
     }
 
-    /// What the record shows that stands where an entry belongs.
-    fn in_the_way_of(&self, entry: &Entry) -> Vec<Ix> {
+    /// Adds what the record shows that stands where an entry belongs.
+    fn in_the_way_of(&self, entry: &Entry, todo: &mut Vec<Ix>) {
         let parent = if entry.parent == Ix::ROOT {
             Some(RecordId::ROOT)
         } else {
             self.view.record(entry.parent)
         };
-        let hash = self.view.nodes.name_hash(&entry.name);
-        let stands = parent.into_iter().flat_map(|p| self.view.records.hashed(p, hash));
-        let records = stands.filter_map(|id| self.view.records.get(id));
-        records.flat_map(|r| r.members.iter().map(|(m, _)| *m)).collect()
+        let Some(parent) = parent else { return };
+        let stands = self.view.records.hashed(parent, self.view.nodes.name_hash(&entry.name));
+        for record in stands.filter_map(|id| self.view.records.get(id)) {
+            todo.extend(record.members.iter().map(|(m, _)| *m));
+        }
     }
 
+    /// Whether a directory is shown by one record, and that shows just this.
     fn membership_changed(&self, entry: &Entry) -> bool {
-        let records: BTreeSet<RecordId> = entry.members.iter().filter_map(|m| self.view.record(*m)).collect();
-        let same =
-            |r: &Record| r.members.len() == entry.members.len() && r.members.iter().all(|(m, _)| entry.members.contains(m));
-        !records.is_empty() && !(records.len() == 1 && records.iter().filter_map(|id| self.view.records.get(*id)).all(same))
+        let mut records = entry.members.iter().filter_map(|m| self.view.record(*m));
+        let Some(first) = records.next() else { return false };
+        let just_this = |r: &Record| r.members.len() == entry.members.len() && r.members.iter().all(|(m, _)| entry.members.contains(m));
+        records.any(|r| r != first) || !self.view.records.get(first).is_some_and(just_this)
     }
 
     /// Which record becomes which entry: one that is in place already before one that is not. The others go.
     fn assign(&mut self) {
-        let mut taken: HashSet<RecordId> = HashSet::new();
+        let mut taken: Set<RecordId> = Set::default();
         for in_place_only in [true, false] {
             for i in 0..self.items.len() {
-                if self.items[i].record != RecordId::NONE {
+                let item = &self.items[i];
+                let mut candidates = item.entry.members.iter().filter_map(|m| self.view.record(*m)).peekable();
+                if item.record != RecordId::NONE || candidates.peek().is_none() {
                     continue;
                 }
                 let parent = self.record_of_parent(i);
-                let name = self.items[i].entry.name.clone();
-                let fits = |r: &Record| !in_place_only || (Some(r.parent) == parent && r.name == name);
-                let members = self.items[i].entry.members.clone();
-                let mut candidates = members.iter().filter_map(|m| self.view.record(*m));
-                let found = candidates.find(|id| !taken.contains(id) && self.view.records.get(*id).is_some_and(fits));
+                let fits = |r: &Record| !in_place_only || (Some(r.parent) == parent && r.name == item.entry.name);
+                let found = candidates.find(|id| !taken.contains(*id) && self.view.records.get(*id).is_some_and(fits));
                 if let Some(id) = found {
                     taken.insert(id);
                     self.items[i].record = id;
+                    self.item_of_record.insert(id, i);
                 }
             }
         }
-        for item in &mut self.items {
-            if item.record == RecordId::NONE
-                && let Some(id) = self.reserved.pop()
-            {
-                item.record = id;
-                item.is_new = true;
+        let mut upcoming = self.view.records.upcoming();
+        for item in self.items.iter_mut().filter(|item| item.record == RecordId::NONE) {
+            if let Some(id) = upcoming.next() {
+                (item.record, item.is_new) = (id, true);
+                self.new += 1;
             }
         }
-        self.unused = std::mem::take(&mut self.reserved);
-        self.doomed = self.records.iter().filter(|id| !taken.contains(id)).collect();
+        self.doomed.extend(self.records.without(&taken));
     }
 
     /// The record that the directory of an entry has or will have.
@@ -527,12 +547,6 @@ impl<'v, 'a> Planner<'v, 'a> {
         }
     }
 
-    /// Whether the directory of an entry is in its place by now.
-    fn parent_placed(&self, i: usize) -> bool {
-        let parent = self.items[i].entry.parent;
-        parent == Ix::ROOT || self.item_of.get(&parent).is_none_or(|p| self.items[*p].placed)
-    }
-
     // ---- the disk as it will be
 
     fn place_of(&self, id: RecordId) -> (RecordId, Arc<str>) {
@@ -545,25 +559,27 @@ impl<'v, 'a> Planner<'v, 'a> {
             .map_or((RecordId::NONE, "".into()), |r| (r.parent, r.name.clone()))
     }
 
-    fn path(&self, id: RecordId) -> String {
-        let mut names = Vec::new();
-        let mut at = id;
-        while at != RecordId::ROOT && at != RecordId::NONE {
-            let (parent, name) = self.place_of(at);
-            names.push(name);
-            at = parent;
+    /// The path of a directory there.
+    fn dir(&self, id: RecordId) -> Rc<str> {
+        if id == RecordId::ROOT || id == RecordId::NONE {
+            return "".into();
         }
-        names.reverse();
-        names.join("/")
+        if let Some(path) = self.paths.borrow().get(&id) {
+            return path.clone();
+        }
+        let path: Rc<str> = self.path(id).as_ref().into();
+        self.paths.borrow_mut().insert(id, path.clone());
+        path
+    }
+
+    fn path(&self, id: RecordId) -> RelPath {
+        let (parent, name) = self.place_of(id);
+        self.path_in(parent, &name)
     }
 
     fn path_in(&self, parent: RecordId, name: &str) -> RelPath {
-        let dir = self.path(parent);
-        if dir.is_empty() {
-            name.into()
-        } else {
-            format!("{dir}/{name}").into()
-        }
+        let dir = self.dir(parent);
+        if dir.is_empty() { name.into() } else { format!("{dir}/{name}").into() }
     }
 
     fn occupant(&self, parent: RecordId, name: &str) -> Option<RecordId> {
@@ -574,7 +590,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             self.view
                 .records
                 .hashed(parent, hash)
-                .filter(|id| !self.left.contains(id))
+                .filter(|id| !self.left.contains(*id))
                 .find(same)
         })
     }
@@ -590,6 +606,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             }
         }
         self.left.insert(id);
+        self.woken.extend(self.behind.remove(&id).unwrap_or_default());
     }
 
     fn arrive(&mut self, id: RecordId, parent: RecordId, name: Arc<str>) {
@@ -601,7 +618,7 @@ impl<'v, 'a> Planner<'v, 'a> {
 
     fn is_empty(&self, id: RecordId) -> bool {
         self.added_inside.get(&id).copied().unwrap_or(0) == 0
-            && self.view.records.inside(id).all(|child| self.left.contains(&child))
+            && self.view.records.inside(id).all(|child| self.left.contains(child))
     }
 
     fn expected(&self, id: RecordId) -> Option<Expected> {
@@ -650,12 +667,12 @@ impl<'v, 'a> Planner<'v, 'a> {
 
     fn reflection(&self, i: usize) -> Show {
         let item = &self.items[i];
-        let data = item.shown.as_ref().map_or(ContentId::default(), |s| s.content.id());
+        let data = item.shown.as_ref().map_or(ContentId::default(), |(content, _)| content.id());
         let member = |m: &Ix| Reflected {
             ix: *m,
             node: self.view.nodes.node(*m).clone(),
             unseen: self.view.unseen(*m, data).to_vec(),
-            held_by: self.view.record(*m).filter(|r| self.doomed.contains(r) && !on(Fault::HeldIsTaken)),
+            held_by: self.view.record(*m).filter(|r| self.doomed.contains(*r) && !on(Fault::HeldIsTaken)),
         };
         Show {
             record: item.record,
@@ -670,61 +687,77 @@ impl<'v, 'a> Planner<'v, 'a> {
     /// Puts every entry where it belongs. Whatever can be done is done; when nothing can, what goes anyway is taken away,
     /// and then what is in the way is parked.
     fn place_all(&mut self) {
-        let mut pending: Vec<usize> = (0..self.items.len()).collect();
         let mut removed = false;
-        while !pending.is_empty() {
-            let before = pending.len();
-            pending.retain(|i| !self.place(*i));
-            if pending.len() < before {
-                continue;
+        self.woken = (0..self.items.len()).collect();
+        loop {
+            while let Some(i) = self.woken.pop_front() {
+                self.blocked.remove(&i);
+                self.place(i);
             }
-            let blocked = pending.iter().any(|i| self.parent_placed(*i));
-            if blocked && !removed {
+            if self.blocked.is_empty() {
+                break;
+            }
+            if !removed {
                 removed = true;
                 self.remove_rest();
-            } else if !blocked || on(Fault::NoParking) || !self.park_one(&pending) {
+            } else if on(Fault::NoParking) || !self.park_one() {
                 break;
             }
         }
-        for i in pending {
-            if self.items[i].is_new {
-                let id = self.items[i].record;
-                self.unused.push(id);
-            }
+        for item in self.items.iter().filter(|item| item.is_new && !item.placed) {
+            self.unused.push(item.record);
         }
     }
 
-    /// Whether an entry is where it belongs, after a step if need be.
-    fn place(&mut self, i: usize) -> bool {
-        if !self.parent_placed(i) || self.items[i].record == RecordId::NONE {
-            return false;
+    /// Puts an entry where it belongs, with a step if need be; or notes what it has to wait for.
+    fn place(&mut self, i: usize) {
+        let above = self.items[i].entry.parent;
+        if let Some(above) = self.item_of.get(&above).filter(|p| !self.items[**p].placed) {
+            self.in_unplaced.entry(*above).or_default().push(i);
+            return;
         }
-        let Some(parent) = self.record_of_parent(i) else {
-            return false;
+        let (id, is_new) = (self.items[i].record, self.items[i].is_new);
+        let Some(parent) = self.record_of_parent(i).filter(|_| id != RecordId::NONE) else {
+            return;
         };
-        let (id, name) = (self.items[i].record, self.items[i].entry.name.clone());
-        if !self.items[i].is_new && self.place_of(id) == (parent, name.clone()) {
-            self.items[i].placed = true;
-            return true;
-        }
-        let occupant = self.occupant(parent, &name);
-        if self.items[i].is_new {
-            if occupant.is_some() {
-                return false;
+        let name = self.items[i].entry.name.clone();
+        if is_new || self.place_of(id) != (parent, name.clone()) {
+            let occupant = self.occupant(parent, &name).filter(|o| *o != id);
+            if let Some(occupant) = occupant {
+                self.behind.entry(occupant).or_default().push(i);
+                self.blocked.insert(i);
+                return;
             }
-            let path = self.path_in(parent, &name);
-            let wanted = self.wanted(i);
-            self.push(Action::Make { path, wanted }, id, (parent, name.clone()), Some(i));
-        } else {
-            if occupant.is_some_and(|o| o != id) || self.is_inside(parent, id) {
-                return false;
+            if is_new {
+                let path = self.path_in(parent, &name);
+                let wanted = self.wanted(i);
+                self.push(Action::Make { path, wanted }, id, (parent, name.clone()), Some(i));
+            } else if let Some(around) = self.around(parent, id) {
+                // Into what is in it: that has to get out first.
+                self.behind.entry(around).or_default().push(i);
+                self.blocked.insert(i);
+                return;
+            } else {
+                self.rename(id, parent, name.clone(), i);
+                self.leave(id);
             }
-            self.rename(id, parent, name.clone(), i);
+            self.arrive(id, parent, name);
         }
-        self.leave(id);
-        self.arrive(id, parent, name);
         self.items[i].placed = true;
-        true
+        self.woken.extend(self.in_unplaced.remove(&i).unwrap_or_default());
+    }
+
+    /// If a directory is in another: what of the way from there to it stands in that other itself.
+    fn around(&self, id: RecordId, dir: RecordId) -> Option<RecordId> {
+        let (mut at, mut below) = (id, id);
+        while at != RecordId::ROOT && at != RecordId::NONE {
+            if at == dir {
+                return Some(below);
+            }
+            below = at;
+            at = self.place_of(at).0;
+        }
+        None
     }
 
     fn is_inside(&self, id: RecordId, dir: RecordId) -> bool {
@@ -739,39 +772,41 @@ impl<'v, 'a> Planner<'v, 'a> {
     }
 
     fn rename(&mut self, id: RecordId, parent: RecordId, name: Arc<str>, i: usize) {
-        let from: RelPath = self.path(id).into();
+        let from = self.path(id);
         let to = self.path_in(parent, &name);
         if let Some(expected) = self.expected(id) {
+            if expected.kind == Kind::Dir {
+                self.paths.borrow_mut().clear();
+            }
             self.push(Action::Rename { from, to, expected }, id, (parent, name), Some(i));
         }
     }
 
-    /// Puts one record out of the way that stands where a pending entry belongs, or is in what stands there.
-    fn park_one(&mut self, pending: &[usize]) -> bool {
-        let mut in_the_way: BTreeMap<(usize, String), usize> = BTreeMap::new();
-        let movable: Vec<usize> = pending.iter().copied().filter(|i| !self.items[*i].is_new).collect();
-        for i in pending.iter().copied().filter(|i| self.parent_placed(*i)) {
-            let Some(parent) = self.record_of_parent(i) else { continue };
-            let Some(occupant) = self.occupant(parent, &self.items[i].entry.name) else {
+    /// Puts one record out of the way that stands where a blocked entry belongs, or is in what stands there.
+    fn park_one(&mut self) -> bool {
+        let mut searched: HashSet<RecordId> = HashSet::new();
+        let mut found = None;
+        for i in &self.blocked {
+            let Some(parent) = self.record_of_parent(*i) else { continue };
+            let own = self.items[*i].record;
+            let occupant = self.occupant(parent, &self.items[*i].entry.name).filter(|o| *o != own);
+            let Some(occupant) = occupant.or_else(|| self.around(parent, own)) else {
                 continue;
             };
-            for j in &movable {
-                let id = self.items[*j].record;
-                let stands = if id == self.items[i].record {
-                    id != occupant && self.is_inside(id, occupant)
-                } else {
-                    self.is_inside(id, occupant)
-                };
-                if stands && self.place_of(id).0 != RecordId::PARKED {
-                    let path = self.path(id);
-                    in_the_way.insert((path.matches('/').count(), path), *j);
-                }
+            found = if self.is_movable(occupant) {
+                Some(occupant)
+            } else if searched.insert(occupant) {
+                self.movable_inside(occupant)
+            } else {
+                None
+            };
+            if found.is_some() {
+                break;
             }
         }
-        let Some(j) = in_the_way.into_values().next() else {
+        let Some((id, j)) = found.and_then(|id| Some((id, *self.item_of_record.get(&id)?))) else {
             return false;
         };
-        let id = self.items[j].record;
         let name: Arc<str> = format!("{}", id.0).into();
         self.rename(id, RecordId::PARKED, name.clone(), j);
         self.leave(id);
@@ -779,16 +814,32 @@ impl<'v, 'a> Planner<'v, 'a> {
         true
     }
 
+    /// Whether a record is still to be put elsewhere, and is not out of the way yet.
+    fn is_movable(&self, id: RecordId) -> bool {
+        let item = self.item_of_record.get(&id).map(|i| &self.items[*i]);
+        item.is_some_and(|item| !item.placed) && self.place_of(id).0 != RecordId::PARKED
+    }
+
+    /// The shallowest record in another that is still to be put elsewhere.
+    fn movable_inside(&self, dir: RecordId) -> Option<RecordId> {
+        let movable = self.item_of_record.keys().copied().filter(|id| self.is_movable(*id));
+        let inside = movable.filter(|id| *id != dir && self.is_inside(*id, dir));
+        let key = |id: RecordId| {
+            let path = self.path(id);
+            (path.matches('/').count(), path, id)
+        };
+        inside.map(key).min().map(|(_, _, id)| id)
+    }
+
     /// Takes away the files and links that go, then the directories, the deepest first, once they are empty.
     fn remove_rest(&mut self) {
-        let mut doomed: Vec<RecordId> = self.doomed.iter().copied().filter(|id| !self.left.contains(id)).collect();
-        doomed.sort_unstable();
+        let doomed: Vec<RecordId> = self.doomed.iter().filter(|id| !self.left.contains(*id)).collect();
         let (dirs, files): (Vec<_>, Vec<_>) = doomed
             .into_iter()
             .partition(|id| self.view.records.get(*id).is_some_and(|r| r.kind == Kind::Dir));
         for id in files {
             if let Some(expected) = self.expected(id) {
-                let path = self.path(id).into();
+                let path = self.path(id);
                 self.push(Action::Remove { path, expected }, id, (RecordId::NONE, "".into()), None);
                 self.removals += 1;
                 self.leave(id);
@@ -800,7 +851,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             if self.is_empty(id)
                 && let Some(expected) = self.expected(id)
             {
-                let path = self.path(id).into();
+                let path = self.path(id);
                 self.push(Action::RemoveDir { path, expected }, id, (RecordId::NONE, "".into()), None);
                 self.leave(id);
             }
@@ -808,8 +859,8 @@ impl<'v, 'a> Planner<'v, 'a> {
     }
 
     fn wanted(&self, i: usize) -> Wanted {
-        let exec = self.items[i].shown.as_ref().is_some_and(|s| s.exec);
-        match self.items[i].shown.as_ref().map(|s| &s.content) {
+        let exec = self.items[i].shown.as_ref().is_some_and(|(_, exec)| *exec);
+        match self.items[i].shown.as_ref().map(|(content, _)| content) {
             Some(Content::File { id, size, mtime_ns, .. }) => Wanted {
                 bytes: Bytes::File(*id),
                 size: *size,
@@ -844,7 +895,7 @@ impl<'v, 'a> Planner<'v, 'a> {
             let wanted = self.wanted(i);
             let (id, place) = (item.record, self.place_of(item.record));
             let Some(expected) = self.expected(id) else { continue };
-            let path: RelPath = self.path(id).into();
+            let path = self.path(id);
             if record.bytes.id() != wanted.id() {
                 self.overwrites += 1;
                 self.push(Action::Write { path, expected, wanted }, id, place, Some(i));
@@ -855,7 +906,7 @@ impl<'v, 'a> Planner<'v, 'a> {
         }
     }
 
-    fn finish(mut self) -> (Plan, Vec<Show>, Vec<Ix>, Vec<RecordId>) {
+    fn finish(mut self) -> (Plan, Vec<Show>, Vec<Ix>, (usize, Vec<RecordId>)) {
         let mut reflected = Vec::new();
         for i in 0..self.items.len() {
             if let (false, Some(at)) = (self.items[i].placed, self.items[i].show) {
@@ -872,6 +923,6 @@ impl<'v, 'a> Planner<'v, 'a> {
             partial: false,
             shows: self.shows,
         };
-        (plan, reflected, self.settled, self.unused)
+        (plan, reflected, self.settled, (self.new, self.unused))
     }
 }

@@ -145,6 +145,12 @@ impl Records {
         RecordId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX - 1))
     }
 
+    /// The numbers that [`Records::reserve`] is going to give, if nothing is given back before.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = RecordId> + '_ {
+        let new = u32::try_from(self.slots.len()).unwrap_or(u32::MAX - 1)..u32::MAX;
+        self.free.iter().rev().copied().chain(new.map(RecordId))
+    }
+
     /// Gives back a number that no record came for.
     pub(crate) fn release(&mut self, id: RecordId) {
         if self.get(id).is_none() {

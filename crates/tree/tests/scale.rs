@@ -129,6 +129,9 @@ fn apply(replica: &mut Replica, clock: &mut Clock, limit: usize) -> usize {
                     Some(stat(kind, wanted.size))
                 }
                 Action::Write { wanted, .. } => Some(stat(Kind::File, wanted.size)),
+                Action::Rename { expected, .. } => {
+                Some(Stat { kind: expected.kind, key: expected.key, print: expected.print, exec: None })
+                }
                 _ => None,
             };
             replica.applied(&mut plan, i, &Outcome::Done(done));
@@ -217,6 +220,58 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
     clock.lap("received");
     assert_eq!(apply(&mut b, &mut clock, limit), FILES as usize);
     println!("    {:.0} bytes a file in two replicas (after first sync {half:.0})", memory());
+
+    // All are renumbered; then each changes places with another; then a directory is moved.
+    let mut renamed = one.clone();
+    let mut files = 0;
+    for by in [1, -1] {
+        files = 0;
+        for (_, entries) in &mut renamed {
+            for (name, stat) in entries.iter_mut().filter(|(_, stat)| stat.unwrap().kind == Kind::File) {
+                let n = (stat.unwrap().print.size % FILES) as i64;
+                *name = format!("document number {}.txt", n + i64::from(by == 1)).into();
+                files += 1;
+            }
+        }
+        clock.0 = Instant::now();
+        // Read as moves, not as edits: all stood aside in between.
+        let aside: Vec<(String, Vec<Listed>)> = renamed
+            .iter()
+            .map(|(dir, entries)| {
+                let named = |(name, stat): &Listed| {
+                    let is_file = stat.unwrap().kind == Kind::File;
+                    (if is_file { format!("aside {name}").into() } else { name.clone() }, *stat)
+                };
+                (dir.clone(), entries.iter().map(named).collect())
+            })
+            .collect();
+        assert_eq!(scan(&mut a, &aside), (0, files));
+        clock.lap("all renamed aside");
+        assert_eq!(scan(&mut a, &renamed), (0, files));
+        clock.lap("all renamed back, by one");
+        for node in a.changed_since(a.sequence() - 2 * FILES) {
+            b.receive(&node, 1_700_000_000_000).unwrap();
+        }
+        clock.lap("received");
+        assert!(apply(&mut b, &mut clock, limit) >= FILES as usize);
+    }
+    assert_eq!(files as u64, FILES);
+    let swapped = |n: u64| if n.is_multiple_of(2) { n + 1 } else { n - 1 };
+    for round in 0..2 {
+        for (_, entries) in &mut renamed {
+            for (name, stat) in entries.iter_mut().filter(|(_, stat)| stat.unwrap().kind == Kind::File) {
+                let n = stat.unwrap().print.size % FILES;
+                let aside = if round == 0 { "aside " } else { "" };
+                *name = format!("{aside}document number {}.txt", swapped(n)).into();
+            }
+        }
+        scan(&mut a, &renamed);
+    }
+    for node in a.changed_since(a.sequence() - 2 * FILES) {
+        b.receive(&node, 1_700_000_000_000).unwrap();
+    }
+    println!("    all change places in twos:");
+    assert_eq!(apply(&mut b, &mut clock, limit), FILES as usize * 3 / 2);
 
     // All goes.
     clock.0 = Instant::now();
