@@ -1,7 +1,7 @@
 //! Scanning: what a disk says, as far as it can be said without reading files. Nothing is inferred here, and an error is
 //! never absence: what cannot be listed is told as a problem, and left out.
 
-use crate::fs::{Entry, Fs, FsError};
+use crate::fs::{Entry, Fs, FsError, FsResult};
 use crate::ignore::{IGNORE_FILE, Ignore, join};
 use bifold_tree::{Kind, Listed, PARKED_PATH, Problem, ProblemKind, Stat, is_own_name};
 use std::sync::Arc;
@@ -137,6 +137,7 @@ impl Scan<'_> {
         paths.sort_unstable();
         paths.dedup();
         let mut walked: Vec<String> = Vec::new();
+        let mut listed: Option<(String, Vec<(String, Entry)>)> = None;
         for path in paths {
             if self.stopped() {
                 return false;
@@ -145,7 +146,8 @@ impl Scan<'_> {
             if walked.iter().any(inside) {
                 continue;
             }
-            match self.fs.stat(&path) {
+            let there = if self.fs.names().folds() { self.by_name(&path, &mut listed) } else { self.fs.stat(&path) };
+            match there {
                 Ok(None) if self.ignore.covers(&path, false) || self.ignore.covers(&path, true) => {}
                 Ok(None) => (self.found)(Scanned::Looked { path, stat: None }),
                 Ok(Some(Entry::Special(what))) => {
@@ -173,6 +175,19 @@ impl Scan<'_> {
             }
         }
         true
+    }
+}
+
+impl Scan<'_> {
+    /// What is at a path by exactly this name: a disk that folds names tells of another's, if asked for a path alone. What the
+    /// directory has is kept for its next path.
+    fn by_name(&self, path: &str, listed: &mut Option<(String, Vec<(String, Entry)>)>) -> FsResult<Option<Entry>> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if listed.as_ref().is_none_or(|(known, _)| known != dir) {
+            *listed = Some((dir.to_owned(), self.fs.list(dir)?));
+        }
+        let entries = listed.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        Ok(entries.iter().find(|(n, _)| n == name).map(|(_, entry)| entry.clone()))
     }
 }
 
