@@ -302,7 +302,15 @@ impl<'a> Applier<'a> {
                 None => self.fs.make_dir(path),
             },
             (Bytes::Link(target), _) => self.fs.make_link(path, target),
-            (Bytes::File(_), Some(own)) => self.fs.rename(own, path),
+            (Bytes::File(_), Some(own)) => {
+                let Some(ours) = self.look(own)? else {
+                    return Ok(Outcome::Missing);
+                };
+                match self.fs.rename(own, path) {
+                    Ok(()) => return self.placed(path, &ours),
+                    refused => refused,
+                }
+            }
             (Bytes::File(_), None) => return Ok(Outcome::Missing),
         };
         match made {
@@ -387,7 +395,19 @@ impl<'a> Applier<'a> {
             size: expected.print.size,
             deleted: false,
         });
-        Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat))))
+        self.placed(path, &ours)
+    }
+
+    /// What became of putting something at a path: the user may have put something else there since, which is theirs.
+    fn placed(&self, path: &str, ours: &Stat) -> Result<Outcome, FsError> {
+        let is_ours = |stat: &Stat| {
+            let bytes = |stat: &Stat| (stat.print.size, stat.print.mtime_ns);
+            (stat.kind, stat.key) == (ours.kind, ours.key) && bytes(stat) == bytes(ours)
+        };
+        Ok(match self.look(path)? {
+            Some(stat) if is_ours(&stat) => Outcome::Done(Some(stat)),
+            _ => Outcome::Changed,
+        })
     }
 
     /// Undoes an exchange that brought out something else than expected. The user may have changed the path once more: the

@@ -39,7 +39,18 @@ pub enum Found {
 /// # Errors
 /// If it cannot be read: that is not its absence.
 pub fn look(fs: &dyn Fs) -> Result<Found, FsError> {
-    let mut file = match fs.open(MARKER) {
+    match look_at(fs, MARKER)? {
+        // Where a disk cannot exchange files, a run that was cut may have left the new one alone. It was whole before the old one went.
+        Found::None => Ok(match look_at(fs, NEW_MARKER)? {
+            Found::Damaged => Found::None,
+            found => found,
+        }),
+        found => Ok(found),
+    }
+}
+
+fn look_at(fs: &dyn Fs, path: &str) -> Result<Found, FsError> {
+    let mut file = match fs.open(path) {
         Ok(file) => file,
         Err(FsError::NotFound) => return Ok(Found::None),
         Err(e) => return Err(e),
@@ -71,7 +82,14 @@ pub fn mark(fs: &dyn Fs, marker: &Marker) -> Result<(), FsError> {
         Ok(()) | Err(FsError::Exists) => {}
         Err(e) => return Err(e),
     }
-    remove_if_there(fs, NEW_MARKER)?;
+    // One that a run that was cut has left alone stays until there is another.
+    match fs.stat(MARKER)? {
+        None => match fs.rename(NEW_MARKER, MARKER) {
+            Ok(()) | Err(FsError::NotFound) => {}
+            Err(e) => return Err(e),
+        },
+        Some(_) => remove_if_there(fs, NEW_MARKER)?,
+    }
     let mut text = serde_json::to_vec_pretty(marker).map_err(|e| FsError::Other(e.into()))?;
     text.push(b'\n');
     let mut file = fs.create(NEW_MARKER)?;
@@ -80,7 +98,10 @@ pub fn mark(fs: &dyn Fs, marker: &Marker) -> Result<(), FsError> {
     fs.sync(&[NEW_MARKER])?;
     match fs.exchange(NEW_MARKER, MARKER) {
         Ok(()) => remove_if_there(fs, NEW_MARKER)?,
-        Err(FsError::NotFound) => fs.rename(NEW_MARKER, MARKER)?,
+        Err(FsError::NotFound) => {
+            fs.rename(NEW_MARKER, MARKER)?;
+            fs.sync(&[".bifold"])?; // the directory may be as new
+        }
         Err(FsError::Unsupported) => {
             remove_if_there(fs, MARKER)?;
             fs.rename(NEW_MARKER, MARKER)?;
