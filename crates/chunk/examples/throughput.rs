@@ -1,4 +1,5 @@
 //! How fast this machine chunks, hashes and packs, on one core: `cargo run --release -p bifold-chunk --example throughput`.
+#![allow(clippy::disallowed_methods, reason = "a measurement")]
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use bifold_chunk::{Chunker, ContentHasher, HashError, Packer, hash_bytes};

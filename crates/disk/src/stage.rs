@@ -126,14 +126,11 @@ fn like(out: &mut dyn WriteFile, replaced: Option<&Extras>, supply: &Supply, ori
     }
 }
 
+/// `Err(None)`: these are not the bytes (any more), another origin may have them; `Err(Some)`: the target's disk refused.
+type Copied<T> = Result<T, Option<FsError>>;
+
 /// Copies a whole file, verifying it: by its known chunks where there are several. `Err(None)`: these are not the bytes.
-fn copy(
-    origin: &Origin,
-    size: u64,
-    content: ContentId,
-    chunks: Option<&ChunkList>,
-    out: &mut dyn WriteFile,
-) -> Result<Moved, Option<FsError>> {
+fn copy(origin: &Origin, size: u64, content: ContentId, chunks: Option<&ChunkList>, out: &mut dyn WriteFile) -> Copied<Moved> {
     let mut file = origin.fs.open(&origin.path).map_err(|_| None)?;
     match chunks {
         Some(list) => copy_chunks(file.as_mut(), 0, list.chunks(), out)?,
@@ -163,7 +160,7 @@ fn copy(
 }
 
 /// Copies chunks that lie in a row, verifying each; many of them are read and verified by a second thread.
-fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut dyn WriteFile) -> Result<(), Option<FsError>> {
+fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut dyn WriteFile) -> Copied<()> {
     let length: u64 = chunks.iter().map(|c| u64::from(c.length)).sum();
     if length < LARGE {
         let mut block = Vec::new();
@@ -192,8 +189,8 @@ fn blocks(
     offset: u64,
     chunks: &[Chunk],
     block: &mut Vec<u8>,
-    give: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Option<FsError>>,
-) -> Result<(), Option<FsError>> {
+    give: &mut dyn FnMut(&mut Vec<u8>) -> Copied<()>,
+) -> Copied<()> {
     let mut offset = offset;
     let mut rest = chunks;
     while !rest.is_empty() {
@@ -227,7 +224,7 @@ fn blocks(
 }
 
 /// Puts a file together from chunks that lie on the target's disk, and what lacks from another replica.
-fn assemble(supply: &Supply, size: u64, out: &mut dyn WriteFile) -> Result<Moved, Option<FsError>> {
+fn assemble(supply: &Supply, size: u64, out: &mut dyn WriteFile) -> Copied<Moved> {
     let Some(new) = &supply.chunks else { return Err(None) };
     let lists: Vec<&[Chunk]> = supply.old.iter().map(|(_, list)| list.chunks()).collect();
     let runs = runs(&lists, new.chunks());

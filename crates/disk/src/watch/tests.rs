@@ -1,3 +1,4 @@
+#![allow(clippy::disallowed_methods, reason = "the user removes what they like")]
 use super::*;
 use std::collections::BTreeSet;
 use std::fs;
