@@ -189,7 +189,9 @@ impl Loop {
         loop {
             while let Some(input) = inputs.pop_front() {
                 was_quiet = false;
+                tracing::trace!(?input);
                 let effects = self.core.step(input, wall_ms());
+                tracing::trace!(?effects);
                 self.carry_out(effects, stopping, &mut inputs, tell)?;
             }
             if self.running == 0 && (stopping || (self.core.is_quiet() && !was_quiet)) {

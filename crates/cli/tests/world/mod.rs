@@ -4,6 +4,7 @@
 #[cfg(target_os = "linux")]
 pub mod mounts;
 pub mod running;
+pub mod user;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,14 +63,24 @@ impl std::fmt::Debug for Item {
 pub type Tree = BTreeMap<PathBuf, Item>;
 
 impl World {
-    /// Two empty folders, `left` and `right`.
+    /// Two empty folders, `left` and `right`. With BIFOLD_KEEP set they stay where they are, with a log, for a look.
     pub fn new() -> World {
         let world = World {
-            dir: tempfile::Builder::new().prefix("bifold-").tempdir().unwrap(),
+            dir: tempfile::Builder::new()
+                .prefix("bifold-")
+                .disable_cleanup(std::env::var_os("BIFOLD_KEEP").is_some())
+                .tempdir()
+                .unwrap(),
         };
         fs::create_dir(world.at("left")).unwrap();
         fs::create_dir(world.at("right")).unwrap();
         world
+    }
+
+    /// A log that is kept with BIFOLD_KEEP set: programs that run in the background tell it all.
+    pub fn log(&self) -> Option<fs::File> {
+        std::env::var_os("BIFOLD_KEEP")?;
+        Some(fs::File::options().append(true).create(true).open(self.at("log")).unwrap())
     }
 
     /// The path of something in this world.
@@ -132,6 +143,12 @@ impl World {
             .env_remove("XDG_DATA_HOME")
             .env_remove("BIFOLD_LOG");
         command.stdin(Stdio::null());
+        if let Some(log) = self.log() {
+            command
+                .env("BIFOLD_LOG", "bifold_engine=trace")
+                .env("NO_COLOR", "1")
+                .stderr(log);
+        }
         command
     }
 
@@ -201,6 +218,7 @@ impl World {
 
 /// Runs a command to its end, within bounds.
 pub fn run(command: &mut Command) -> Run {
+    command.env_remove("BIFOLD_LOG");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let read = |mut from: Box<dyn Read + Send>| {
         std::thread::spawn(move || {

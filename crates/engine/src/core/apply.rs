@@ -23,6 +23,7 @@ impl Core {
         host.held = None;
         host.rest_ignored = false;
         if !host.replica.is_stale() {
+            host.failures.clear();
             self.settled(id);
             return;
         }
@@ -55,6 +56,10 @@ impl Core {
         }
         let size = if host.plan_whole { usize::MAX } else { settings.plan_size };
         let plan = host.replica.plan(&|content| at_hand.contains(content), size);
+        if !plan.partial {
+            // All that is left to do is tried again: what fails then is told then.
+            host.failures.clear();
+        }
         if plan.steps.is_empty() {
             host.allowed = false;
             self.commit(id, Commit::default());

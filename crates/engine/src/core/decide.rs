@@ -189,20 +189,24 @@ impl Core {
             let shown = conflict.nodes.iter().find_map(|n| replica.recorded(*n))?.bytes.id();
             conflict.sides.iter().any(|s| s.content.id() == shown).then_some(shown)
         };
+        // Only what some disk here shows can be picked.
+        let at_hand = |content: &ContentId| self.order.iter().any(|r| shown_by(*r) == Some(*content));
         let picked = match rule {
             Prefer::Ask => None,
             Prefer::Replica(r) => shown_by(r),
             Prefer::Both => shown_by(id).or_else(|| conflict.sides.last().map(|s| s.content.id())),
             Prefer::Newest => {
-                let newest = conflict.sides.iter().max_by_key(|s| match &s.content {
-                    Content::File { mtime_ns, .. } => (*mtime_ns, s.dot),
-                    _ => (0, s.dot),
-                });
+                let newest = conflict
+                    .sides
+                    .iter()
+                    .filter(|s| at_hand(&s.content.id()))
+                    .max_by_key(|s| match &s.content {
+                        Content::File { mtime_ns, .. } => (*mtime_ns, s.dot),
+                        _ => (0, s.dot),
+                    });
                 newest.map(|s| s.content.id())
             }
         };
-        // Only what some disk here shows can be picked.
-        let at_hand = |content: &ContentId| self.order.iter().any(|r| shown_by(*r) == Some(*content));
         picked.filter(at_hand).map(Pick::Content)
     }
 

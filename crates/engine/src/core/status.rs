@@ -116,6 +116,7 @@ impl Core {
             Phase::Applying(_) => HostState::Syncing,
             Phase::Idle if host.unfinished || host.dirty.is_some() => HostState::Scanning,
             Phase::Idle if host.held.is_some() || !problems.is_empty() => HostState::NeedsYou,
+            Phase::Idle if stale && self.stopping => HostState::Syncing,
             Phase::Idle if stale && !host.rest_ignored => HostState::NeedsYou,
             Phase::Idle => HostState::UpToDate,
         };
