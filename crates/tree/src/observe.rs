@@ -249,10 +249,7 @@ impl<'a> Observing<'a> {
             return settled;
         }
         let seen = self.seen(id, ix);
-        settled
-            .into_iter()
-            .filter(|h| seen.contains(h))
-            .collect()
+        settled.into_iter().filter(|h| seen.contains(h)).collect()
     }
 
     fn canonical(&self, id: RecordId) -> NodeId {
@@ -674,7 +671,10 @@ impl<'a> Observing<'a> {
     /// A directory that was deleted, and lives only because something is in it, is an ordinary one from the moment that its
     /// user, who sees it, moves it or changes what is in it.
     fn adopt_kept_folders(&mut self) {
-        for id in std::mem::take(&mut self.touched).into_iter().filter(|_| !on(Fault::NoAdopting)) {
+        for id in std::mem::take(&mut self.touched)
+            .into_iter()
+            .filter(|_| !on(Fault::NoAdopting))
+        {
             if id == RecordId::ROOT || id == RecordId::PARKED || self.replica.records.get(id).is_none_or(|r| r.kind != Kind::Dir)
             {
                 continue;

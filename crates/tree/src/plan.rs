@@ -498,7 +498,8 @@ impl<'v, 'a> Planner<'v, 'a> {
     fn membership_changed(&self, entry: &Entry) -> bool {
         let mut records = entry.members.iter().filter_map(|m| self.view.record(*m));
         let Some(first) = records.next() else { return false };
-        let just_this = |r: &Record| r.members.len() == entry.members.len() && r.members.iter().all(|(m, _)| entry.members.contains(m));
+        let just_this =
+            |r: &Record| r.members.len() == entry.members.len() && r.members.iter().all(|(m, _)| entry.members.contains(m));
         records.any(|r| r != first) || !self.view.records.get(first).is_some_and(just_this)
     }
 
@@ -579,7 +580,11 @@ impl<'v, 'a> Planner<'v, 'a> {
 
     fn path_in(&self, parent: RecordId, name: &str) -> RelPath {
         let dir = self.dir(parent);
-        if dir.is_empty() { name.into() } else { format!("{dir}/{name}").into() }
+        if dir.is_empty() {
+            name.into()
+        } else {
+            format!("{dir}/{name}").into()
+        }
     }
 
     fn occupant(&self, parent: RecordId, name: &str) -> Option<RecordId> {
@@ -672,7 +677,10 @@ impl<'v, 'a> Planner<'v, 'a> {
             ix: *m,
             node: self.view.nodes.node(*m).clone(),
             unseen: self.view.unseen(*m, data).to_vec(),
-            held_by: self.view.record(*m).filter(|r| self.doomed.contains(*r) && !on(Fault::HeldIsTaken)),
+            held_by: self
+                .view
+                .record(*m)
+                .filter(|r| self.doomed.contains(*r) && !on(Fault::HeldIsTaken)),
         };
         Show {
             record: item.record,

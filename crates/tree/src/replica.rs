@@ -424,10 +424,7 @@ impl Replica {
         }
         self.saved = state.clone();
         let (mut kept, mut removed) = (Vec::new(), Vec::new());
-        for id in records
-            .iter()
-            .filter(|id| *id != RecordId::ROOT && *id != RecordId::PARKED)
-        {
+        for id in records.iter().filter(|id| *id != RecordId::ROOT && *id != RecordId::PARKED) {
             match self.records.get(id) {
                 Some(record) => kept.push(self.stored(id, record)),
                 None => removed.push(id),

@@ -84,7 +84,11 @@ impl Survey {
         }
         if let At::Record(id) = at {
             for child in replica.records.inside(id) {
-                let is_left_out = || replica.recorded_by(child).is_some_and(|r| left_out(&r.path, r.kind == Kind::Dir));
+                let is_left_out = || {
+                    replica
+                        .recorded_by(child)
+                        .is_some_and(|r| left_out(&r.path, r.kind == Kind::Dir))
+                };
                 if !there.contains(&child) && !is_left_out() {
                     self.gone.extend(replica.records.below(child));
                 }

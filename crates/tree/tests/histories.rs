@@ -2,7 +2,7 @@
 //!
 //! `BIFOLD_HISTORIES`: how many in each mode. `BIFOLD_SEED`: the first seed. `BIFOLD_MODE`: only this mode. With a count of 1 a
 //! failing history is told step by step.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 mod common;
 

@@ -57,11 +57,20 @@ fn merging_is_commutative_associative_and_idempotent() {
 // ---- nodes that no honest replica makes
 
 fn dot() -> impl Strategy<Value = Dot> {
-    (0u64..6, 0u64..4).prop_map(|(time, replica)| Dot { time, replica: ReplicaId(replica) })
+    (0u64..6, 0u64..4).prop_map(|(time, replica)| Dot {
+        time,
+        replica: ReplicaId(replica),
+    })
 }
 
 fn node_id() -> impl Strategy<Value = NodeId> {
-    (1u64..3, 1u64..3, 0u32..2).prop_map(|(time, replica, index)| NodeId { dot: Dot { time, replica: ReplicaId(replica) }, index })
+    (1u64..3, 1u64..3, 0u32..2).prop_map(|(time, replica, index)| NodeId {
+        dot: Dot {
+            time,
+            replica: ReplicaId(replica),
+        },
+        index,
+    })
 }
 
 fn name() -> impl Strategy<Value = Arc<str>> {
@@ -83,7 +92,12 @@ fn content(kind: Kind) -> impl Strategy<Value = Content> {
         id: ContentId([b; 32]),
         size,
         mtime_ns: 0,
-        base: base.then(|| Box::new(Base { id: ContentId([7; 32]), size })),
+        base: base.then(|| {
+            Box::new(Base {
+                id: ContentId([7; 32]),
+                size,
+            })
+        }),
     });
     let link = "[xy]\\PC?".prop_map(|target| Content::Link { target: target.into() });
     match kind {
@@ -96,8 +110,13 @@ fn content(kind: Kind) -> impl Strategy<Value = Content> {
 fn gone() -> impl Strategy<Value = Gone> {
     let register = prop_oneof![Just(Register::Place), Just(Register::Content), Just(Register::Gone)];
     let heads = prop::collection::btree_set((register, dot()), 0..4);
-    (heads, prop::option::of(node_id()))
-        .prop_map(|(heads, under)| Gone { seen: heads.into_iter().map(|(register, dot)| Head { register, dot }).collect::<Heads>(), under })
+    (heads, prop::option::of(node_id())).prop_map(|(heads, under)| Gone {
+        seen: heads
+            .into_iter()
+            .map(|(register, dot)| Head { register, dot })
+            .collect::<Heads>(),
+        under,
+    })
 }
 
 /// Mostly in order, so that much of it passes the check.
@@ -133,8 +152,18 @@ fn node() -> impl Strategy<Value = Node> {
                 // Mostly a context that covers what is there.
                 let heads: Vec<Head> = node.heads().collect();
                 for (replica, time) in (0..4).map(ReplicaId).zip(times) {
-                    let needed = heads.iter().map(|h| h.dot).chain([id.dot]).filter(|d| d.replica == replica).map(|d| d.time).max();
-                    let time = if wild > 0 { needed.map_or(time, |t| t.max(time)) } else { time };
+                    let needed = heads
+                        .iter()
+                        .map(|h| h.dot)
+                        .chain([id.dot])
+                        .filter(|d| d.replica == replica)
+                        .map(|d| d.time)
+                        .max();
+                    let time = if wild > 0 {
+                        needed.map_or(time, |t| t.max(time))
+                    } else {
+                        time
+                    };
                     node.context.push((replica, time));
                 }
                 node

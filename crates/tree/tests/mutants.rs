@@ -44,7 +44,12 @@ fn noticed_by(planted: Planted, all: bool, count: u64) -> Vec<String> {
         ("crashes", wrong_crashes().len()),
         ("surveys", wrong_surveys().len()),
     ];
-    noticed.extend(written.into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")));
+    noticed.extend(
+        written
+            .into_iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(what, n)| format!("{n} {what}")),
+    );
     let seeds = (0..count).flat_map(|seed| MODES.map(|mode| (seed, mode)));
     for (i, (seed, mode)) in seeds.enumerate() {
         if !all && !noticed.is_empty() {
@@ -93,12 +98,22 @@ fn planted_faults_are_noticed() {
         ForgottenComeBack,
     ];
     let world = [WorldFault::BytesNotKept, WorldFault::NotLooked, WorldFault::LateCommits];
-    let planted = [Planted::Nothing].into_iter().chain(tree.map(Planted::Tree)).chain(world.map(Planted::World));
+    let planted = [Planted::Nothing]
+        .into_iter()
+        .chain(tree.map(Planted::Tree))
+        .chain(world.map(Planted::World));
     let mut missed = Vec::new();
     for p in planted {
         let expected = !matches!(p, Planted::Nothing | Planted::Tree(ForgottenComeBack));
         let noticed = noticed_by(p, all, if expected || all { 400 } else { 40 });
-        println!("{p:?}: {}", if noticed.is_empty() { "not noticed".to_owned() } else { noticed.join("; ") });
+        println!(
+            "{p:?}: {}",
+            if noticed.is_empty() {
+                "not noticed".to_owned()
+            } else {
+                noticed.join("; ")
+            }
+        );
         if expected == noticed.is_empty() {
             missed.push(format!("{p:?} {noticed:?}"));
         }

@@ -1,6 +1,11 @@
 //! How long 100,000 files take, and how much memory. Ignored unless asked for, because it needs the release profile to say
 //! anything: `cargo test --release -p bifold-tree --test scale -- --ignored --nocapture`.
-#![allow(clippy::print_stdout)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a measurement"
+)]
 
 use bifold_tree::{
     Action, Bytes, ContentId, ExactNames, FileKey, Fingerprint, Kind, Listed, Names, Outcome, Policy, Replica, ReplicaId, Stat,
@@ -10,7 +15,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 struct Counting;
 
@@ -53,8 +58,17 @@ fn content(n: u64) -> Bytes {
 }
 
 fn stat(kind: Kind, n: u64) -> Stat {
-    let print = Fingerprint { size: n, mtime_ns: 1, ctime_ns: 1 };
-    Stat { kind, key: FileKey(n + 10), print, exec: Some(n.is_multiple_of(50) && kind == Kind::File) }
+    let print = Fingerprint {
+        size: n,
+        mtime_ns: 1,
+        ctime_ns: 1,
+    };
+    Stat {
+        kind,
+        key: FileKey(n + 10),
+        print,
+        exec: Some(n.is_multiple_of(50) && kind == Kind::File),
+    }
 }
 
 /// The directories with their entries: all files in one, or ten in each of many, three levels deep.
@@ -77,7 +91,11 @@ fn tree(nested: bool) -> Vec<(String, Vec<Listed>)> {
                     let at = list.len() - 1;
                     list[at].0 = format!("folder {i}").into();
                 }
-                path = if level == 0 { names[0].clone() } else { format!("{path}/{}", names[level]) };
+                path = if level == 0 {
+                    names[0].clone()
+                } else {
+                    format!("{path}/{}", names[level])
+                };
             }
         }
         dirs.entry(names.join("/")).or_default().push(file(n));
@@ -100,14 +118,26 @@ fn scan(replica: &mut Replica, dirs: &[(String, Vec<Listed>)]) -> (usize, usize)
     (read, replica.observe(survey, 1_700_000_000_000).operations)
 }
 
-struct Clock(Instant, Vec<(String, f64)>);
+/// The time that this thread was at work, where the system tells; so that it does not matter what else the machine does.
+fn at_work() -> Duration {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let told = told.and_then(|s| s.split(' ').next()?.parse().ok()).map(Duration::from_nanos);
+    told.unwrap_or_else(|| START.get_or_init(Instant::now).elapsed())
+}
+
+fn since(start: Duration) -> f64 {
+    (at_work() - start).as_secs_f64() * 1000.0
+}
+
+struct Clock(Duration, Vec<(String, f64)>);
 
 impl Clock {
     fn lap(&mut self, what: &str) {
-        let ms = self.0.elapsed().as_secs_f64() * 1000.0;
+        let ms = since(self.0);
         println!("    {what}: {ms:.0} ms");
         self.1.push((what.to_owned(), ms));
-        self.0 = Instant::now();
+        self.0 = at_work();
     }
 }
 
@@ -115,13 +145,13 @@ fn apply(replica: &mut Replica, clock: &mut Clock, limit: usize) -> usize {
     let mut steps = 0;
     let (mut planning, mut applying) = (0.0, 0.0);
     loop {
-        let start = Instant::now();
+        let start = at_work();
         let mut plan = replica.plan(&|_| true, limit);
-        planning += start.elapsed().as_secs_f64() * 1000.0;
+        planning += since(start);
         if plan.steps.is_empty() {
             break;
         }
-        let start = Instant::now();
+        let start = at_work();
         for i in 0..plan.steps.len() {
             let done = match &plan.steps[i].action {
                 Action::Make { wanted, .. } => {
@@ -129,25 +159,33 @@ fn apply(replica: &mut Replica, clock: &mut Clock, limit: usize) -> usize {
                     Some(stat(kind, wanted.size))
                 }
                 Action::Write { wanted, .. } => Some(stat(Kind::File, wanted.size)),
-                Action::Rename { expected, .. } => {
-                Some(Stat { kind: expected.kind, key: expected.key, print: expected.print, exec: None })
-                }
+                Action::Rename { expected, .. } => Some(Stat {
+                    kind: expected.kind,
+                    key: expected.key,
+                    print: expected.print,
+                    exec: None,
+                }),
                 _ => None,
             };
             replica.applied(&mut plan, i, &Outcome::Done(done));
             steps += 1;
         }
-        applying += start.elapsed().as_secs_f64() * 1000.0;
+        applying += since(start);
     }
     println!("    plan ({limit} at a time): {planning:.0} ms, applied: {applying:.0} ms, {steps} steps");
     clock.1.push(("plan".into(), planning));
     clock.1.push(("applied".into(), applying));
-    clock.0 = Instant::now();
+    clock.0 = at_work();
     steps
 }
 
 fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
-    println!("{} files, {}, folding {}", FILES, if nested { "nested" } else { "flat" }, names.folds());
+    println!(
+        "{} files, {}, folding {}",
+        FILES,
+        if nested { "nested" } else { "flat" },
+        names.folds()
+    );
     let dirs = tree(nested);
     let count = dirs.iter().map(|(_, entries)| entries.len()).sum::<usize>();
     let start = USED.load(Ordering::Relaxed);
@@ -158,7 +196,7 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
         r.add_member(ReplicaId(1));
         r.add_member(ReplicaId(2));
     }
-    let mut clock = Clock(Instant::now(), Vec::new());
+    let mut clock = Clock(at_work(), Vec::new());
     let (_, operations) = scan(&mut a, &dirs);
     assert!(operations >= 2 * count);
     clock.lap("first scan");
@@ -189,7 +227,7 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
     stat.print.size += FILES;
     let mut survey = Survey::new();
     survey.listed(&a, &one[last].0, &one[last].1);
-    clock.0 = Instant::now();
+    clock.0 = at_work();
     for (i, _, stat) in survey.unread(&a) {
         survey.read(i, content(stat.print.size), stat);
     }
@@ -210,7 +248,7 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
             }
         }
     }
-    clock.0 = Instant::now();
+    clock.0 = at_work();
     scan(&mut a, &one);
     clock.lap("all edited");
     for node in a.changed_since(a.sequence() - FILES) {
@@ -219,7 +257,10 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
     assert!(b.is_stale());
     clock.lap("received");
     assert_eq!(apply(&mut b, &mut clock, limit), FILES as usize);
-    println!("    {:.0} bytes a file in two replicas (after first sync {half:.0})", memory());
+    println!(
+        "    {:.0} bytes a file in two replicas (after first sync {half:.0})",
+        memory()
+    );
 
     // All are renumbered; then each changes places with another; then a directory is moved.
     let mut renamed = one.clone();
@@ -233,14 +274,21 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
                 files += 1;
             }
         }
-        clock.0 = Instant::now();
+        clock.0 = at_work();
         // Read as moves, not as edits: all stood aside in between.
         let aside: Vec<(String, Vec<Listed>)> = renamed
             .iter()
             .map(|(dir, entries)| {
                 let named = |(name, stat): &Listed| {
                     let is_file = stat.unwrap().kind == Kind::File;
-                    (if is_file { format!("aside {name}").into() } else { name.clone() }, *stat)
+                    (
+                        if is_file {
+                            format!("aside {name}").into()
+                        } else {
+                            name.clone()
+                        },
+                        *stat,
+                    )
                 };
                 (dir.clone(), entries.iter().map(named).collect())
             })
@@ -274,7 +322,7 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
     assert_eq!(apply(&mut b, &mut clock, limit), FILES as usize * 3 / 2);
 
     // All goes.
-    clock.0 = Instant::now();
+    clock.0 = at_work();
     scan(&mut a, &[(String::new(), Vec::new())]);
     clock.lap("all deleted");
     for node in a.changed_since(a.sequence() - FILES.min(count as u64)) {
@@ -296,11 +344,11 @@ fn measure(nested: bool, names: Arc<dyn Names>, limit: usize) {
     b.shows_all();
     let (have, acks) = (b.have().clone(), b.acks().clone());
     a.received_all(&have, &acks);
-    clock.0 = Instant::now();
+    clock.0 = at_work();
     assert_eq!(a.collect(), count);
     clock.lap("collected");
-    let slow: Vec<_> = clock.1.iter().filter(|(_, ms)| *ms > 500.0).collect();
-    assert!(slow.is_empty(), "over 500 ms: {slow:?}");
+    let slow: Vec<_> = clock.1.iter().filter(|(_, ms)| *ms > 1000.0).collect();
+    assert!(slow.is_empty(), "over 1 s: {slow:?}");
     assert!(half < 900.0, "{half} bytes a file in two replicas");
 }
 

@@ -31,7 +31,10 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Stage {
-        Stage { world: World::new(0, Mode::Example, false), written: [0; 3] }
+        Stage {
+            world: World::new(0, Mode::Example, false),
+            written: [0; 3],
+        }
     }
 
     /// Plays an example to its end. What is on the disks, and what is listed.
@@ -70,7 +73,13 @@ impl Stage {
             }
             [d, "crash", step] => {
                 let d = number(d);
-                let clean = self.world.apply(d, Some(Crash { step: step.parse().unwrap(), lose: false }))?;
+                let clean = self.world.apply(
+                    d,
+                    Some(Crash {
+                        step: step.parse().unwrap(),
+                        lose: false,
+                    }),
+                )?;
                 need!(!clean, "no crash");
                 self.world.scan(d, Scope::Full)?;
             }
@@ -80,7 +89,9 @@ impl Stage {
             [d, "pick", kind, ref rest @ ..] => {
                 let device = &mut self.world.devices[number(d)];
                 let listed = device.conflicts().into_iter().find(|c| word(c.kind) == kind);
-                let Some(conflict) = listed else { return Err(format!("nothing to pick: {line}")) };
+                let Some(conflict) = listed else {
+                    return Err(format!("nothing to pick: {line}"));
+                };
                 let pick = match rest {
                     [data] => Pick::Content(bytes_of(Kind::File, data).id()),
                     _ => Pick::Keep,
@@ -135,7 +146,9 @@ impl Stage {
             return word.to_owned();
         }
         let all = self.world.devices[d].disk.walk("");
-        all.into_iter().find(|p| self.short(d, p) == word).unwrap_or_else(|| panic!("no {word}"))
+        all.into_iter()
+            .find(|p| self.short(d, p) == word)
+            .unwrap_or_else(|| panic!("no {word}"))
     }
 
     /// A path on a device's disk, its marked names as the table has them.
@@ -156,7 +169,12 @@ impl Stage {
             let contents = self.world.devices[d].contents();
             let mut all: Vec<(String, String)> = contents
                 .iter()
-                .map(|(p, (kind, data, _))| (self.short(d, p), if *kind == Kind::Dir { "/".into() } else { format!("={data}") }))
+                .map(|(p, (kind, data, _))| {
+                    (
+                        self.short(d, p),
+                        if *kind == Kind::Dir { "/".into() } else { format!("={data}") },
+                    )
+                })
                 .collect();
             all.sort();
             all.into_iter().map(|(p, what)| p + &what).collect::<Vec<_>>().join(" ")
@@ -171,8 +189,10 @@ impl Stage {
 
     fn listed(&mut self) -> String {
         let conflicts = self.world.devices[0].conflicts();
-        let mut all: Vec<String> =
-            conflicts.iter().map(|c| format!("{} {}", word(c.kind), self.short(0, &c.path))).collect();
+        let mut all: Vec<String> = conflicts
+            .iter()
+            .map(|c| format!("{} {}", word(c.kind), self.short(0, &c.path)))
+            .collect();
         all.sort();
         all.join(", ")
     }
@@ -230,9 +250,24 @@ const CRASHES: &[&[&str]] = &[
     &["base a b", "A delete b", "A move a b"],
     &["base a", "A retype a"],
     &["base d/x", "A delete d", "A create d"],
-    &["base a d/b", "A edit a", "A chmod a", "A edit d/b", "A move d e", "A create n/m/k", "A chmod n/m/k"],
+    &[
+        "base a d/b",
+        "A edit a",
+        "A chmod a",
+        "A edit d/b",
+        "A move d e",
+        "A create n/m/k",
+        "A chmod n/m/k",
+    ],
     &["base a", "A move a b", "A create a", "A move b c", "A move a b", "A move c a"],
-    &["base d/a d/b", "A move d/a n", "A mkdir m", "A move n m/a", "A move d m/d", "A create d"],
+    &[
+        "base d/a d/b",
+        "A move d/a n",
+        "A mkdir m",
+        "A move n m/a",
+        "A move d m/d",
+        "A create d",
+    ],
 ];
 
 /// Plays all of them.
@@ -244,7 +279,10 @@ pub fn wrong_crashes() -> Vec<String> {
             match result {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(broken) => wrong.push(format!("{}, stopped after {step} (lose: {lose}): {broken}", history.join("; "))),
+                Err(broken) => wrong.push(format!(
+                    "{}, stopped after {step} (lose: {lose}): {broken}",
+                    history.join("; ")
+                )),
             }
         }
     }

@@ -10,7 +10,10 @@ type Case = fn(&mut Device) -> Result<(), Broken>;
 
 /// All cases, with their names.
 pub const CASES: &[(&str, Case)] = &[
-    ("a moved directory that cannot be listed keeps what was in it", moved_and_unlisted),
+    (
+        "a moved directory that cannot be listed keeps what was in it",
+        moved_and_unlisted,
+    ),
     ("a file that cannot be read is neither changed nor gone", unreadable),
     ("an unreadable file in a moved directory moves along", unreadable_and_moved),
     ("a skipped path and what is below it stay as they are", skipped),
@@ -32,7 +35,17 @@ pub fn wrong_surveys() -> Vec<String> {
             for file in ["a", "d/x", "d/s/y"] {
                 let _ = disk.put(file, Kind::File, &format!("{file}0"), false);
             }
-            let mut device = Device::new("A", 1, disk, Policy::Ask, Way { compare: true, ..Way::plain() }, 0);
+            let mut device = Device::new(
+                "A",
+                1,
+                disk,
+                Policy::Ask,
+                Way {
+                    compare: true,
+                    ..Way::plain()
+                },
+                0,
+            );
             device.scan(1, Scope::Full)?;
             case(&mut device)
         });

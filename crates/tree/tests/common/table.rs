@@ -6,7 +6,12 @@
 use super::example::Example;
 
 const fn row(rule: &'static str, history: &'static [&'static str], disks: &'static str, listed: &'static str) -> Example {
-    Example { rule, history, disks, listed }
+    Example {
+        rule,
+        history,
+        disks,
+        listed,
+    }
 }
 
 #[rustfmt::skip]

@@ -195,7 +195,7 @@ impl World {
         let kind_at = |w: &World, path: &str| w.devices[d].disk.kind(path).unwrap_or(Kind::File);
         match act {
             Create => {
-                let data = (z % 5 == 0).then(|| SAME[z % 3]);
+                let data = (z.is_multiple_of(5)).then(|| SAME[z % 3]);
                 self.write(d, &new, data, true, Kind::File);
                 return format!("create {new}");
             }
