@@ -418,9 +418,11 @@ impl<'a> Observing<'a> {
                         dot: *dot,
                     })
                 };
+                // A side of an open conflict was agreed on by nobody.
+                let is_side = self.node(ix).contents.iter().any(|other| !replaced(&other));
                 let base = match self.node(ix).contents.iter().rev().find(replaced) {
                     Some((dot, Content::File { id, size, base, .. })) => {
-                        if self.replica.agreed(*dot) {
+                        if self.replica.agreed(*dot) && !is_side {
                             Some(Box::new(Base { id: *id, size: *size }))
                         } else {
                             base.clone()
