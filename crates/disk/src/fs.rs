@@ -109,6 +109,10 @@ pub trait Fs: Send + Sync {
     fn names(&self) -> &dyn Names;
     /// Whether this disk keeps executable bits; if not, [`Stat::exec`] is `None`.
     fn keeps_exec(&self) -> bool;
+    /// Whether two files can be exchanged here, as far as is known.
+    fn exchanges(&self) -> bool {
+        true
+    }
     /// What is at `path`, not following a link there; `None` only if nothing is.
     ///
     /// # Errors

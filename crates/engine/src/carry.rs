@@ -10,11 +10,13 @@ use bifold_disk::root::mark;
 use bifold_disk::scan::{Scanned, Scope, scan};
 use bifold_disk::stage::{HISTORY, Origin, Supply};
 use bifold_store::{Reason, Store, StoreError, Taken, Tokens};
-use bifold_tree::{Action, Bytes, ContentId, Problem, ReplicaId};
+use bifold_tree::{Action, Bytes, ContentId, Outcome, Problem, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
+/// For so long a session has one token, in milliseconds: what was put back from a backup that is older is noticed.
+const TOKEN_MS: u64 = 10 * 60 * 1000;
 /// The smallest file that can have several chunks, in bytes.
 const SEVERAL_CHUNKS: u64 = 16 * 1024;
 /// How long the history keeps what was replaced or deleted, in milliseconds: 30 days.
@@ -106,7 +108,7 @@ impl Carrier {
         if self.dry {
             return Ok(());
         }
-        self.begin_session(id, random)?;
+        self.begin_session(id, random, wall_ms)?;
         self.store.commit(|tx| {
             for (content, list) in &commit.chunks {
                 let manifest = Manifest::new(ChunkList::clone(list));
@@ -135,10 +137,13 @@ impl Carrier {
         Ok(())
     }
 
-    fn begin_session(&mut self, id: ReplicaId, random: u64) -> Result<(), CarryError> {
-        let Some(root) = self.roots.get(&id).filter(|r| !r.in_session.swap(true, Ordering::Relaxed)) else {
+    fn begin_session(&mut self, id: ReplicaId, random: u64, wall_ms: u64) -> Result<(), CarryError> {
+        let Some(root) = self.roots.get(&id) else { return Ok(()) };
+        let since = root.in_session_since.load(Ordering::Relaxed);
+        if since > 0 && wall_ms.abs_diff(since) < TOKEN_MS {
             return Ok(());
-        };
+        }
+        root.in_session_since.store(wall_ms.max(1), Ordering::Relaxed);
         let Some(hosted) = self.store.replica(id)? else {
             return Ok(());
         };
@@ -431,8 +436,13 @@ pub fn run_apply(
             steps += 1;
         }
         let Applied { outcomes, kept, moved } = applier.apply(&rest[..steps], progress);
+        let refused = outcomes.iter().any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
         tell(Input::Applied(root.replica, outcomes, kept, moved));
         rest = &rest[steps..];
+        if refused && let Ok(Some(why)) = root.is_another() {
+            tell(Input::Halt(root.replica, why));
+            break;
+        }
     }
     tell(Input::ApplyEnded(root.replica));
 }

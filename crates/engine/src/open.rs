@@ -10,7 +10,7 @@ use bifold_store::{Folder, FolderId, Hosted, Store, StoreError, Tokens};
 use bifold_tree::{Policy, Replica, ReplicaId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// The engine's own directory in a root.
 const OWN: &str = ".bifold";
@@ -166,7 +166,7 @@ fn enter(
             fs: spec.fs,
             ignore,
             marked: AtomicBool::new(marked),
-            in_session: AtomicBool::new(false),
+            in_session_since: AtomicU64::new(0),
         });
     }
     Ok(roots)

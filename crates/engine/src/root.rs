@@ -7,7 +7,7 @@ use bifold_store::{FolderId, RootIdentity};
 use bifold_tree::{Names, ReplicaId};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A directory that someone wants synced.
 pub struct RootSpec {
@@ -39,8 +39,8 @@ pub struct Root {
     pub ignore: Arc<Ignore>,
     /// Whether the marker was there, or was written since.
     pub(crate) marked: AtomicBool,
-    /// Whether this run has given it a token of its own.
-    pub(crate) in_session: AtomicBool,
+    /// When this run has given it a token of its own, milliseconds since 1970; 0 if it has not.
+    pub(crate) in_session_since: AtomicU64,
 }
 
 impl Root {
@@ -106,6 +106,9 @@ impl Names for FsNames {
     }
     fn folds(&self) -> bool {
         self.0.names().folds()
+    }
+    fn exchanges(&self) -> bool {
+        self.0.exchanges()
     }
     fn keeps_exec(&self) -> bool {
         self.0.keeps_exec()

@@ -25,6 +25,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Files and links that are taken away.
     pub removals: usize,
+    /// Something may be gone for a while, or for good, once the first step is taken: the index must have it for certain that this
+    /// is none of the user's doing.
+    pub leaving: bool,
     /// Files and links whose bytes are replaced by others.
     pub overwrites: usize,
     /// Whether more is to be planned once this is done: there are nodes that this plan and those before it were not for, or
@@ -184,13 +187,22 @@ impl Replica {
         for ix in settled {
             self.stale.remove(ix);
         }
-        // To be noted before anything is removed: a removal that is done and not noted would read as the user's.
+        // To be noted before anything is removed: a removal that is done and not noted would read as the user's. Where the disk
+        // cannot exchange files, one that is written is gone for a moment too.
+        let mut plan = plan;
+        let exchanges = self.nodes.names().exchanges();
         for step in &plan.steps {
-            if matches!(step.action, Action::Remove { .. } | Action::RemoveDir { .. })
+            let leaves = match step.action {
+                Action::Remove { .. } | Action::RemoveDir { .. } => true,
+                Action::Write { .. } => !exchanges,
+                _ => false,
+            };
+            if leaves
                 && !on(Fault::NoLeaving)
                 && let Some(record) = self.records.get_mut(step.record)
             {
                 record.leaving = true;
+                plan.leaving = true;
             }
         }
         plan
@@ -217,7 +229,7 @@ impl Replica {
             match &step.action {
                 Action::Make { .. } => self.records.release(step.record),
                 // It may have been done all the same: if the system failed late, or by a run that was cut. The next scan will say.
-                Action::Remove { .. } | Action::RemoveDir { .. }
+                Action::Remove { .. } | Action::RemoveDir { .. } | Action::Write { .. }
                     if !step.was_leaving && !matches!(outcome, Outcome::Failed(_)) =>
                 {
                     if let Some(record) = self.records.get_mut(step.record) {
@@ -254,6 +266,7 @@ impl Replica {
                     return false;
                 };
                 (record.key, record.print, record.bytes) = (stat.key, stat.print, wanted.bytes.clone());
+                record.leaving = false;
                 record.exec = stat.exec.unwrap_or(wanted.exec) && record.kind == Kind::File;
             }
             Action::SetMode { exec, .. } => {
@@ -927,6 +940,7 @@ impl<'v, 'a> Planner<'v, 'a> {
         let plan = Plan {
             steps: self.steps,
             removals: self.removals,
+            leaving: false,
             overwrites: self.overwrites,
             partial: false,
             shows: self.shows,

@@ -72,6 +72,10 @@ pub trait Names: Send + Sync {
     fn fits(&self, name: &str) -> bool;
     /// Whether `fold` ever changes a name; if not, it is not called.
     fn folds(&self) -> bool;
+    /// Whether this disk can exchange two files. Where it cannot, a file that is replaced is gone for a moment.
+    fn exchanges(&self) -> bool {
+        true
+    }
     /// Whether this disk keeps executable bits.
     fn keeps_exec(&self) -> bool {
         true

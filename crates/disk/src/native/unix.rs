@@ -23,6 +23,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The file system of this computer below one root.
@@ -37,6 +38,8 @@ pub struct NativeFs {
     exec: bool,
     /// Held as long as this is.
     lock: Mutex<Option<File>>,
+    /// This disk said that it cannot exchange files.
+    no_exchange: AtomicBool,
 }
 
 impl NativeFs {
@@ -73,6 +76,7 @@ impl NativeFs {
             rules,
             exec,
             lock: Mutex::default(),
+            no_exchange: AtomicBool::new(false),
         })
     }
 
@@ -270,11 +274,19 @@ impl Fs for NativeFs {
         rename::rename((&from_dir, from_name), (&to_dir, to_name), one_name).map_err(error)
     }
 
+    fn exchanges(&self) -> bool {
+        cfg!(any(target_os = "linux", target_os = "android", target_vendor = "apple")) && !self.no_exchange.load(Ordering::Relaxed)
+    }
+
     fn exchange(&self, a: &str, b: &str) -> FsResult<()> {
         let (a, b) = (self.below(a)?, self.below(b)?);
         let (a_dir, a_name) = self.root.parent(&a).map_err(error)?;
         let (b_dir, b_name) = self.root.parent(&b).map_err(error)?;
-        rename::exchange((&a_dir, a_name), (&b_dir, b_name)).map_err(error)
+        let exchanged = rename::exchange((&a_dir, a_name), (&b_dir, b_name)).map_err(error);
+        if matches!(exchanged, Err(FsError::Unsupported)) {
+            self.no_exchange.store(true, Ordering::Relaxed);
+        }
+        exchanged
     }
 
     fn remove_file(&self, path: &str) -> FsResult<()> {

@@ -292,6 +292,10 @@ impl Fs for NativeFs {
         handle::rename(&self.below(from)?, &self.below(to)?)
     }
 
+    fn exchanges(&self) -> bool {
+        false
+    }
+
     fn exchange(&self, _: &str, _: &str) -> FsResult<()> {
         Err(FsError::Unsupported)
     }

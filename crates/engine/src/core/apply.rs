@@ -57,8 +57,14 @@ impl Core {
         let size = if host.plan_whole { usize::MAX } else { settings.plan_size };
         let plan = host.replica.plan(&|content| at_hand.contains(content), size);
         if !plan.partial {
+<<<<<<< Updated upstream
             // All that is left to do is tried again: what fails then is told then.
             host.failures.clear();
+=======
+            // What failed and is not tried any more is no trouble any more.
+            let tried: BTreeSet<&str> = plan.steps.iter().map(|step| step.action.path().as_ref()).collect();
+            host.failures.retain(|path, _| tried.contains(path.as_str()));
+>>>>>>> Stashed changes
         }
         if plan.steps.is_empty() {
             host.allowed = false;
@@ -70,7 +76,7 @@ impl Core {
             }
             return;
         }
-        let durable = plan.removals > 0;
+        let durable = plan.leaving;
         let mut jobs = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
             let of = match &step.action {
@@ -101,6 +107,7 @@ impl Core {
     /// The disk shows all: the others may know.
     fn settled(&mut self, id: ReplicaId) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.failures.clear();
         host.allowed = false;
         host.again = 0;
         if host.replica.shows_all() {
@@ -231,6 +238,7 @@ impl Core {
             host.dirty = Some(Scope::All);
         }
         if !look_again.is_empty() && host.again <= TRIES {
+            host.surprised = true;
             self.dirty(id, Scope::Paths(look_again));
         }
         self.commit(id, Commit::default());

@@ -56,6 +56,10 @@ pub(crate) struct Host {
     pub(crate) failures: BTreeMap<String, Problem>,
     /// Paths to look at again once all steps are told.
     pub(crate) look_again: BTreeSet<String>,
+    /// Of the paths that are to be scanned, some were not as expected when a step was to be taken.
+    pub(crate) surprised: bool,
+    /// Of what is being scanned, what could not be read the last time.
+    pub(crate) unread: BTreeSet<String>,
     /// How often in a row a plan ended with something to look at again.
     pub(crate) again: usize,
     pub(crate) steps_done: u64,
@@ -98,6 +102,8 @@ impl Host {
             problems: BTreeMap::new(),
             failures: BTreeMap::new(),
             look_again: BTreeSet::new(),
+            surprised: false,
+            unread: BTreeSet::new(),
             again: 0,
             steps_done: 0,
             steps_before: 0,

@@ -36,10 +36,14 @@ impl Core {
         host.phase = Phase::Scanning;
         host.survey = Survey::new();
         host.scope = scope.clone();
+        host.unread.clear();
         match &scope {
             Scope::All => host.problems.clear(),
             Scope::Paths(paths) => {
                 let within = |path: &String| paths.iter().any(|p| path == p || path.starts_with(&format!("{p}/")));
+                let unread = |p: &Problem| matches!(p.kind, ProblemKind::Unreadable | ProblemKind::Unstable);
+                let known = host.problems.iter().filter(|(path, problem)| within(path) && unread(problem));
+                host.unread = known.map(|(path, _)| path.clone()).collect();
                 host.problems.retain(|path, _| !within(path));
             }
         }
@@ -77,7 +81,9 @@ impl Core {
             host.unfinished = true;
             return;
         }
-        if host.survey.unrooted() && host.scope != Scope::All {
+        // A step found something gone: where to, only a look at everything can tell.
+        let moved_away = std::mem::take(&mut host.surprised) && host.survey.gone() > 0;
+        if (host.survey.unrooted() || moved_away) && host.scope != Scope::All {
             self.begin_scan(id, Scope::All);
             return;
         }
@@ -132,6 +138,11 @@ impl Core {
     pub(crate) fn observe_if_ready(&mut self, id: ReplicaId) {
         let Some(host) = self.hosts.get(&id) else { return };
         if host.phase != Phase::Reading(0) && host.phase != Phase::Waiting {
+            return;
+        }
+        // What could not be read may be what something else, held back until now, became.
+        if host.unread.iter().any(|path| !host.problems.contains_key(path)) {
+            self.begin_scan(id, Scope::All);
             return;
         }
         let wait = host.joining && self.must_wait(id);
