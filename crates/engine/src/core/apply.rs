@@ -57,14 +57,8 @@ impl Core {
         let size = if host.plan_whole { usize::MAX } else { settings.plan_size };
         let plan = host.replica.plan(&|content| at_hand.contains(content), size);
         if !plan.partial {
-<<<<<<< Updated upstream
             // All that is left to do is tried again: what fails then is told then.
             host.failures.clear();
-=======
-            // What failed and is not tried any more is no trouble any more.
-            let tried: BTreeSet<&str> = plan.steps.iter().map(|step| step.action.path().as_ref()).collect();
-            host.failures.retain(|path, _| tried.contains(path.as_str()));
->>>>>>> Stashed changes
         }
         if plan.steps.is_empty() {
             host.allowed = false;
