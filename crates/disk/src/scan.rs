@@ -146,7 +146,11 @@ impl Scan<'_> {
             if walked.iter().any(inside) {
                 continue;
             }
-            let there = if self.fs.names().folds() { self.by_name(&path, &mut listed) } else { self.fs.stat(&path) };
+            let there = if self.fs.names().folds() {
+                self.by_name(&path, &mut listed)
+            } else {
+                self.fs.stat(&path)
+            };
             match there {
                 Ok(None) if self.ignore.covers(&path, false) || self.ignore.covers(&path, true) => {}
                 Ok(None) => (self.found)(Scanned::Looked { path, stat: None }),

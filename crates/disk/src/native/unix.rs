@@ -275,7 +275,8 @@ impl Fs for NativeFs {
     }
 
     fn exchanges(&self) -> bool {
-        cfg!(any(target_os = "linux", target_os = "android", target_vendor = "apple")) && !self.no_exchange.load(Ordering::Relaxed)
+        cfg!(any(target_os = "linux", target_os = "android", target_vendor = "apple"))
+            && !self.no_exchange.load(Ordering::Relaxed)
     }
 
     fn exchange(&self, a: &str, b: &str) -> FsResult<()> {
