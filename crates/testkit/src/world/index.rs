@@ -1,0 +1,95 @@
+//! The index's file: on a real disk, as SQLite wants it, in a directory that is gone with the world.
+
+use crate::random::Random;
+use bifold_store::Store;
+use bifold_tree::ReplicaId;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The index, and what SQLite keeps beside it.
+const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+type Parts = Vec<(String, Vec<u8>)>;
+
+pub(super) struct Index {
+    dir: TempDir,
+    /// States that it may have after a power cut, the last one that surely is there first; if someone wants to know.
+    states: Option<Vec<Parts>>,
+}
+
+impl Index {
+    pub(super) fn new() -> Index {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() {
+            TempDir::new_in(memory)
+        } else {
+            TempDir::new()
+        };
+        Index {
+            dir: dir.expect("a directory for the index"),
+            states: None,
+        }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("index.db")
+    }
+
+    fn part(&self, part: &str) -> PathBuf {
+        self.dir.path().join(format!("index.db{part}"))
+    }
+
+    pub(super) fn copy(&self) -> Parts {
+        let read = |part: &&str| Some(((**part).to_owned(), std::fs::read(self.part(part)).ok()?));
+        PARTS.iter().filter_map(read).collect()
+    }
+
+    pub(super) fn remove(&self) {
+        for part in PARTS {
+            let _ = std::fs::remove_file(self.part(part));
+        }
+    }
+
+    pub(super) fn put(&self, parts: &Parts) {
+        self.remove();
+        for (part, bytes) in parts {
+            std::fs::write(self.part(part), bytes).expect("room for the index");
+        }
+    }
+
+    /// Notes from now on what a power cut could leave.
+    pub(super) fn watch(&mut self, watch: bool) {
+        self.states = watch.then(|| vec![self.copy()]);
+    }
+
+    /// Something was committed.
+    pub(super) fn committed(&mut self, durable: bool) {
+        if self.states.is_none() {
+            return;
+        }
+        let copy = self.copy();
+        if let Some(states) = &mut self.states {
+            if durable {
+                states.clear();
+            }
+            states.push(copy);
+        }
+    }
+
+    /// What a power cut leaves: one of the states since the last durable one.
+    pub(super) fn lose(&mut self, random: &mut Random) {
+        if let Some(states) = self.states.take() {
+            let left = random.of(&states).clone();
+            self.put(&left);
+        }
+    }
+
+    /// The replicas that have these roots.
+    pub(super) fn replicas(&self, roots: &[PathBuf]) -> Vec<Option<ReplicaId>> {
+        let store = Store::open(&self.path()).expect("the index");
+        roots
+            .iter()
+            .map(|root| store.replica_by_root(root).expect("the index").map(|h| h.id))
+            .collect()
+    }
+}
