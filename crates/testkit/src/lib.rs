@@ -1,8 +1,7 @@
 //! The test kit: disks, time and whole worlds that are simulated, and the language in which stories are told of them.
 //!
 //! A reader's way: [`disk`] (a disk that can be pulled, filled, broken and cut from power), [`world`] (some of them, and the real
-//! engine between them), [`story`] (the language of `tests/scenarios/`, and playing it on any [`story::Stage`]), [`history`]
-//! (random ones).
+//! engine between them), [`story`] (the language of `tests/scenarios/`, and playing it on any [`story::Stage`]).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +9,6 @@
 )]
 
 pub mod disk;
-pub mod history;
 pub mod moments;
 pub mod random;
 pub mod story;

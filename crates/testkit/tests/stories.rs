@@ -1,6 +1,8 @@
 //! Every story of `tests/scenarios/`, in the simulated world. `BIFOLD_STORY=06` plays those whose names begin so;
 //! `BIFOLD_HISTORIES=1` takes the time for every moment at which something may happen.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is a failed test")]
+
 use bifold_testkit::story::{Story, play_simulated};
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};

@@ -57,7 +57,7 @@ impl Program {
         let options = OpenOptions {
             dry: false,
             ignore: &world.ignore,
-            random: &mut || random.next(),
+            random: &mut || random.number(),
         };
         let opened = open(&mut store, specs, options).map_err(|e| refuse(world, e.to_string()))?;
         world.index.committed(true);
@@ -178,7 +178,7 @@ impl Program {
                 if !world.moments.change() {
                     return Err(Stop::Ended);
                 }
-                let random = world.random.next();
+                let random = world.random.number();
                 let first = self.carrier.commit(id, &commit, world.moments.wall_ms(), random);
                 // A session's first commit waits for the disk, for the sake of the marker.
                 let durable = commit.durable || self.begun.insert(id) || first.is_err();
