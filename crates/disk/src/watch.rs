@@ -6,11 +6,11 @@
 //! What was tried before it became so:
 //!
 //! * notify's full debouncer sleeps and wakes all the time: 1.8 ms of processor time each second for a tick of 10 ms,
-//!   with nothing to do. Here the thread blocks as long as nothing is pending ([`batch`]).
-//! * On macOS, Windows and BSD, notify's plain watcher is the source of events ([`notify_events`]).
+//!   with nothing to do. Here the thread blocks as long as nothing is pending (`batch`).
+//! * On macOS, Windows and BSD, notify's plain watcher is the source of events (`notify_events`).
 //! * On Linux that watcher goes through all its watches for each directory that disappears: removing 5,000 directories of
 //!   20,000 kept it busy, and deaf, for 3.7 s. It also wakes for each file that a scan opens, says that a directory is
-//!   new before the directory is watched, and watches `.bifold`. So on Linux inotify itself is the source ([`inotify`]).
+//!   new before the directory is watched, and watches `.bifold`. So on Linux inotify itself is the source (`inotify`).
 
 mod batch;
 #[cfg(any(target_os = "linux", target_os = "android"))]
