@@ -43,20 +43,26 @@ pub fn test() -> Result<ExitCode> {
 /// Every story of `tests/scenarios/`, played by real processes.
 pub fn stories() -> Result<ExitCode> {
     install::c_compiler()?;
-    step(
-        "stories, by real processes",
-        &mut cargo(&[
-            "test",
-            "--release",
-            "--package",
-            "bifold",
-            "--test",
-            "stories",
-            "--",
-            "--ignored",
-        ])?,
-        "see the story that is named above; each is a file in tests/scenarios/",
-    )?;
+    for (what, package) in [
+        ("stories, in the simulated world, at every moment", "bifold-testkit"),
+        ("stories, by the real program", "bifold"),
+    ] {
+        step(
+            what,
+            cargo(&[
+                "test",
+                "--release",
+                "--package",
+                package,
+                "--test",
+                "stories",
+                "--",
+                "--nocapture",
+            ])?
+            .env("BIFOLD_HISTORIES", "1"),
+            "see the story that is named above; each is a file in tests/scenarios/",
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,8 +71,17 @@ pub fn prove(count: u32) -> Result<ExitCode> {
     install::c_compiler()?;
     step(
         &format!("{count} random histories"),
-        cargo(&["test", "--release", "--package", "bifold-testkit", "--test", "histories"])?
-            .env("BIFOLD_HISTORIES", count.to_string()),
+        cargo(&[
+            "test",
+            "--release",
+            "--package",
+            "bifold-tree",
+            "--test",
+            "histories",
+            "--",
+            "--nocapture",
+        ])?
+        .env("BIFOLD_HISTORIES", count.to_string()),
         "the failed history above is printed with its seed; keep it as a story in tests/scenarios/",
     )?;
     Ok(ExitCode::SUCCESS)

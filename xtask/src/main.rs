@@ -20,7 +20,7 @@ Usage: cargo xtask COMMAND
 
   run [-- ARGS]     build Bifold and run `bifold ARGS`; without ARGS, play a small example in two sample folders
   test              format, lints, documentation and all tests: what CI runs
-  stories           play every story of tests/scenarios against real processes (slow)
+  stories           play every story of tests/scenarios at every moment, simulated and by the real program (slow)
   prove [--count N] long runs of the random histories, N of them for each property (1000 if not given)
   bench [OPTIONS]   measure Bifold beside rsync and Unison, on this machine and in this run
       --only LIST   some of: small,unchanged,large,memory,latency,idle
