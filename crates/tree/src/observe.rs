@@ -1,6 +1,6 @@
 //! From what a scan found to operations: what did the user do? All operations of one scan have one dot.
 
-use crate::entries::{Dirs, View};
+use crate::entries::{Dirs, Policy, View};
 use crate::faults::{Fault, on};
 use crate::id::{ContentId, Dot, NodeId};
 use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
@@ -327,8 +327,16 @@ impl<'a> Observing<'a> {
                 id: record.bytes.id(),
                 size: old_size,
             };
+            let says_so = self.is_shown(id, &bytes);
+            let Some(record) = self.replica.records.get_mut(id) else {
+                return;
+            };
             record.bytes = bytes.clone();
-            self.content_changed(id, &bytes, found.stat.print.size, found.stat.print.mtime_ns, &old);
+            if says_so {
+                self.shows_all_contents(id);
+            } else {
+                self.content_changed(id, &bytes, found.stat.print.size, found.stat.print.mtime_ns, &old);
+            }
         }
         let Some(record) = self.replica.records.get_mut(id) else {
             return;
@@ -340,6 +348,32 @@ impl<'a> Observing<'a> {
         {
             record.exec = exec;
             self.mode_changed(id, exec);
+        }
+    }
+
+    /// Whether the replica has these bytes in another node of the same entry, and shows them: a step that was done and not noted.
+    fn is_shown(&mut self, id: RecordId, bytes: &Bytes) -> bool {
+        if self.replica.policy != Policy::Newest || on(Fault::StepsAreUsers) {
+            return false; // the disk would have gone on to show its own
+        }
+        let members = self.members(id);
+        let dirs = std::mem::take(&mut self.dirs);
+        let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false).with(dirs);
+        let entry = members.first().and_then(|n| view.entry(*n));
+        let shown = entry.is_some_and(|entry| {
+            entry.members.len() > members.len()
+                && members.iter().all(|n| entry.members.contains(n))
+                && view.look(&entry).0.id() == bytes.id()
+        });
+        self.dirs = view.into_dirs();
+        shown
+    }
+
+    fn shows_all_contents(&mut self, id: RecordId) {
+        for n in self.members(id) {
+            let contents: Heads = self.node(n).heads().filter(|h| h.register == Register::Content).collect();
+            let rest = self.seen_of(id, n, &[Register::Place, Register::Mode, Register::Gone]);
+            self.set_seen(id, n, rest.into_iter().chain(contents));
         }
     }
 

@@ -51,8 +51,9 @@ impl Plan {
 pub struct Step {
     /// What to do.
     pub action: Action,
-    /// What became of the steps before it must be in the index before it is taken. It puts something where something else of
-    /// that kind was, and a scan after a crash would take the one for the other.
+    /// What became of the steps before it must be in the index before it is taken: it puts something where something else was,
+    /// or other bytes into what was moved, and a scan after a crash could not tell. There are few such steps in a plan, whatever
+    /// it does.
     pub after_commit: bool,
     record: RecordId,
     /// The record was about to be removed before this plan.
@@ -402,7 +403,17 @@ struct Planner<'v, 'a> {
     blocked: BTreeSet<usize>,
     /// Items that wait no more.
     woken: VecDeque<usize>,
+    /// Items that would only be placed after one more commit, where there were many already.
+    postponed: Vec<usize>,
+    // What has happened since the last step that comes after a commit.
+    vacated: HashSet<(RecordId, u32)>,
+    renamed: Set<RecordId>,
+    /// How many steps come after a commit.
+    commits: usize,
 }
+
+/// So many steps of a plan come after a commit; what would need more is put out of the way first, all at once.
+const MOST_COMMITS: usize = 8;
 
 impl<'v, 'a> Planner<'v, 'a> {
     fn new(view: &'v View<'a>) -> Planner<'v, 'a> {
@@ -429,6 +440,10 @@ impl<'v, 'a> Planner<'v, 'a> {
             behind: HashMap::new(),
             blocked: BTreeSet::new(),
             woken: VecDeque::new(),
+            postponed: Vec::new(),
+            vacated: HashSet::new(),
+            renamed: Set::default(),
+            commits: 0,
         }
     }
 
@@ -654,7 +669,24 @@ impl<'v, 'a> Planner<'v, 'a> {
         if let Some(at) = show {
             self.shows[at].steps_left += 1;
         }
-        let after_commit = matches!(action, Action::Make { .. } | Action::Rename { .. }) && self.takes_the_place(record, &to);
+        let after_commit = match &action {
+            Action::Make { .. } | Action::Rename { .. } => self.vacated.contains(&self.place_key(to.0, &to.1)),
+            Action::Write { .. } => self.renamed.contains(record),
+            _ => false,
+        };
+        if after_commit {
+            self.vacated.clear();
+            self.renamed.clear();
+            self.commits += 1;
+        }
+        match &action {
+            Action::Rename { .. } => {
+                self.renamed.insert(record);
+                self.vacate(record);
+            }
+            Action::Remove { .. } | Action::RemoveDir { .. } => self.vacate(record),
+            _ => {}
+        }
         let was_leaving = self.view.records.get(record).is_some_and(|r| r.leaving);
         self.steps.push(Step {
             action,
@@ -666,11 +698,15 @@ impl<'v, 'a> Planner<'v, 'a> {
         });
     }
 
-    /// Whether another record of any kind is in the index where this step puts one.
-    fn takes_the_place(&self, record: RecordId, to: &(RecordId, Arc<str>)) -> bool {
-        let records = self.view.records;
-        let stood = records.hashed(to.0, self.view.nodes.name_hash(&to.1));
-        stood.into_iter().any(|id| id != record)
+    fn place_key(&self, parent: RecordId, name: &str) -> (RecordId, u32) {
+        (parent, self.view.nodes.name_hash(name))
+    }
+
+    /// Notes that a record leaves its place.
+    fn vacate(&mut self, record: RecordId) {
+        let (parent, name) = self.place_of(record);
+        let key = self.place_key(parent, &name);
+        self.vacated.insert(key);
     }
 
     fn show_of(&mut self, i: usize) -> usize {
@@ -715,6 +751,10 @@ impl<'v, 'a> Planner<'v, 'a> {
                 self.blocked.remove(&i);
                 self.place(i);
             }
+            if !self.postponed.is_empty() {
+                self.park_waiting();
+                continue;
+            }
             if self.blocked.is_empty() {
                 break;
             }
@@ -747,6 +787,10 @@ impl<'v, 'a> Planner<'v, 'a> {
             if let Some(occupant) = occupant {
                 self.behind.entry(occupant).or_default().push(i);
                 self.blocked.insert(i);
+                return;
+            }
+            if self.commits >= MOST_COMMITS && self.vacated.contains(&self.place_key(parent, &name)) {
+                self.postponed.push(i);
                 return;
             }
             if is_new {
@@ -828,11 +872,28 @@ impl<'v, 'a> Planner<'v, 'a> {
         let Some((id, j)) = found.and_then(|id| Some((id, *self.item_of_record.get(&id)?))) else {
             return false;
         };
+        self.park(id, j);
+        true
+    }
+
+    fn park(&mut self, id: RecordId, item: usize) {
         let name: Arc<str> = format!("{}", id.0).into();
-        self.rename(id, RecordId::PARKED, name.clone(), j);
+        self.rename(id, RecordId::PARKED, name.clone(), item);
         self.leave(id);
         self.arrive(id, RecordId::PARKED, name);
-        true
+    }
+
+    /// Puts all out of the way that waits for each other. All their places are free then, and after one commit they are placed.
+    fn park_waiting(&mut self) {
+        let waiting: BTreeSet<usize> = self.blocked.iter().chain(&self.postponed).copied().collect();
+        for i in waiting {
+            let id = self.items[i].record;
+            if self.is_movable(id) {
+                self.park(id, i);
+            }
+        }
+        self.commits = 0;
+        self.woken.extend(std::mem::take(&mut self.postponed));
     }
 
     /// Whether a record is still to be put elsewhere, and is not out of the way yet.

@@ -261,6 +261,14 @@ const CRASHES: &[&[&str]] = &[
     ],
     &["base a", "A move a b", "A create a", "A move b c", "A move a b", "A move c a"],
     &[
+        "base a d/b",
+        "A move a d/c",
+        "A edit d/c",
+        "A move d/b b",
+        "A edit b",
+        "A move d e",
+    ],
+    &[
         "base d/a d/b",
         "A move d/a n",
         "A mkdir m",
