@@ -56,6 +56,9 @@ pub struct Sync {
     /// Let changes pass that would remove or overwrite more than half of the files of a side (and more than 20).
     #[arg(long)]
     pub allow_mass_change: bool,
+    /// Read every file, also those that look unchanged (--watch does so once a week): finds what changed without its times changing.
+    #[arg(long)]
+    pub verify: bool,
     /// Take a side for new, whatever is known of it: it is merged as a union, and nothing is deleted.
     #[arg(long, value_enum, value_name = "SIDE")]
     pub rejoin: Vec<OneSide>,

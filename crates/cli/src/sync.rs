@@ -27,6 +27,7 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
     let ids: Vec<ReplicaId> = open_roots.iter().map(|root| root.replica).collect();
     let core = Core::new(settings(sync, &ids));
     let mut first = vec![Input::Connect(ids[0], ids[1])];
+    first.extend(sync.verify.then_some(Input::Verify));
     first.extend(sync.resolve.iter().map(|r| {
         let side = match r.side {
             ResolveSide::Left => Side::Replica(ids[0]),

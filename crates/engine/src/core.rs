@@ -71,6 +71,8 @@ pub enum Input {
     Halt(ReplicaId, String),
     /// Time went by: what failed is tried again.
     Retry,
+    /// Every file is to be read once more, also those that look unchanged.
+    Verify,
     /// The program is to end.
     Stop,
 }
@@ -276,6 +278,14 @@ impl Core {
                 }
             }
             Input::Retry => self.replan(),
+            Input::Verify => {
+                for id in self.order.clone() {
+                    if let Some(host) = self.hosts.get_mut(&id) {
+                        host.verify = true;
+                    }
+                    self.dirty(id, Scope::All);
+                }
+            }
             Input::Stop => self.stopping = true,
         }
         self.advance();

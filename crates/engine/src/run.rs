@@ -18,6 +18,8 @@ const QUEUE: usize = 64;
 const RETRY: Duration = Duration::from_secs(15);
 /// How often a disk is looked at that does not tell of all changes.
 pub const POLL: Duration = Duration::from_secs(5);
+/// How often every file is read, also those that look unchanged.
+const VERIFY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often the history is tidied.
 const TIDY: Duration = Duration::from_secs(6 * 3600);
 /// How often progress is told at most.
@@ -183,6 +185,7 @@ impl Loop {
         let mut was_quiet = false;
         let mut progress = self.progress.subscribe();
         let mut retry = tokio::time::interval_at(tokio::time::Instant::now() + RETRY, RETRY);
+        let mut verify = tokio::time::interval_at(tokio::time::Instant::now() + VERIFY, VERIFY);
         let mut poll = tokio::time::interval_at(tokio::time::Instant::now() + POLL, POLL);
         let mut told_at = std::time::Instant::now();
         let mut tidied: Option<std::time::Instant> = None;
@@ -237,6 +240,7 @@ impl Loop {
                     }
                 }
                 _ = retry.tick(), if self.options.forever && self.core.has_failures() => inputs.push_back(Input::Retry),
+                _ = verify.tick(), if self.options.forever => inputs.push_back(Input::Verify),
                 _ = poll.tick(), if self.options.forever && self.must_poll() => {
                     let mut blind = self.core.unwatched();
                     blind.extend(&self.options.unwatched);

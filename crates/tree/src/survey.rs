@@ -45,6 +45,8 @@ pub struct Survey {
     unrooted: bool,
     /// How many entries were looked at.
     looked_at: u64,
+    /// No file is taken for unchanged before it was read.
+    thorough: bool,
 }
 
 /// One entry of a directory: its name, and what it is; `None` if it is skipped (ignored, unreadable, neither file nor
@@ -56,6 +58,16 @@ impl Survey {
     #[must_use]
     pub fn new() -> Survey {
         Survey::default()
+    }
+
+    /// A survey that takes no file for unchanged before its bytes were read, whatever the disk says of it: for what changed
+    /// without any time or number changing.
+    #[must_use]
+    pub fn thorough() -> Survey {
+        Survey {
+            thorough: true,
+            ..Survey::default()
+        }
     }
 
     /// Takes in all entries of a directory. One that could not be listed to its end is not told here: then nothing is inferred
@@ -172,7 +184,8 @@ impl Survey {
             }
         };
         let record = recorded.as_ref().map(|(id, _)| *id);
-        let unchanged = recorded.is_some_and(|(_, r)| as_recorded(r, stat));
+        let doubted = self.thorough && stat.kind == Kind::File;
+        let unchanged = !doubted && recorded.is_some_and(|(_, r)| as_recorded(r, stat));
         if let Some(id) = record.filter(|id| self.gone.contains(*id)) {
             for below in replica.records.below(id) {
                 self.gone.remove(below);
@@ -201,7 +214,7 @@ impl Survey {
             Kind::Dir => Some(Bytes::Dir),
             // Only noted as leaving, by a run that was cut: nothing to read.
             _ => recorded
-                .filter(|(_, r)| r.key == stat.key && r.print == stat.print)
+                .filter(|(_, r)| !doubted && r.key == stat.key && r.print == stat.print)
                 .map(|(_, r)| r.bytes.clone()),
         };
         self.places.insert((at, name.clone()), self.found.len());

@@ -40,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) dirty: Option<Scope>,
     pub(crate) scope: Scope,
     pub(crate) survey: Survey,
+    /// The next whole scan is to read every file.
+    pub(crate) verify: bool,
     pub(crate) chunks: Vec<(ContentId, Arc<ChunkList>)>,
     pub(crate) plan: Plan,
     /// Something changed that may have to be shown.
@@ -92,6 +94,7 @@ impl Host {
             dirty: Some(Scope::All),
             scope: Scope::All,
             survey: Survey::new(),
+            verify: false,
             chunks: Vec::new(),
             plan: Plan::default(),
             plan_due: true,

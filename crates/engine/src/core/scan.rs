@@ -34,7 +34,8 @@ impl Core {
     pub(crate) fn begin_scan(&mut self, id: ReplicaId, scope: Scope) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.phase = Phase::Scanning;
-        host.survey = Survey::new();
+        let thorough = scope == Scope::All && std::mem::take(&mut host.verify);
+        host.survey = if thorough { Survey::thorough() } else { Survey::new() };
         host.scope = scope.clone();
         host.unread.clear();
         match &scope {
