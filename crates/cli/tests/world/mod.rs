@@ -152,6 +152,36 @@ impl World {
         command
     }
 
+    /// The program run by root as somebody else, who may write into this world; nothing if that can't be done here.
+    #[cfg(target_os = "linux")]
+    pub fn as_nobody(&self) -> Option<impl Fn(&[&str]) -> Run + '_> {
+        use std::os::unix::fs::PermissionsExt;
+        use std::os::unix::process::CommandExt;
+        // SAFETY: it only asks.
+        if unsafe { libc::geteuid() } != 0 {
+            eprintln!("skipped: only root can become somebody else");
+            return None;
+        }
+        // Where the program was built may be closed to others: it is run from here.
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let program = self.at("program");
+        fs::copy(env!("CARGO_BIN_EXE_bifold"), &program).unwrap();
+        let run = move |args: &[&str]| {
+            let mut command = self.command_of(program.to_str().unwrap());
+            command.args(args).uid(65534).gid(65534);
+            try_run(&mut command)
+        };
+        match run(&["--version"]) {
+            Ok(run) if run.code == Some(0) => {}
+            Err(e) if e.kind() != std::io::ErrorKind::PermissionDenied => panic!("{e}"),
+            other => {
+                eprintln!("skipped: nobody may not run what lies in the directory of temporary files: {other:?}");
+                return None;
+            }
+        }
+        Some(move |args: &[&str]| run(args).unwrap())
+    }
+
     /// `bifold` with just these arguments.
     pub fn bifold<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Run {
         let mut command = self.command();
@@ -218,8 +248,13 @@ impl World {
 
 /// Runs a command to its end, within bounds.
 pub fn run(command: &mut Command) -> Run {
+    try_run(command).unwrap()
+}
+
+/// The same, where it may be that it doesn't even start.
+fn try_run(command: &mut Command) -> std::io::Result<Run> {
     command.env_remove("BIFOLD_LOG");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let read = |mut from: Box<dyn Read + Send>| {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -230,11 +265,11 @@ pub fn run(command: &mut Command) -> Run {
     let out = read(Box::new(child.stdout.take().unwrap()));
     let err = read(Box::new(child.stderr.take().unwrap()));
     let status = wait(&mut child);
-    Run {
+    Ok(Run {
         code: status.code(),
         out: out.join().unwrap(),
         err: err.join().unwrap(),
-    }
+    })
 }
 
 /// Waits for a process, within bounds.
