@@ -6,6 +6,7 @@ use crate::id::{ContentId, Dot, NodeId};
 use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
 use crate::nodes::{Adrift, Ix};
 use crate::replica::Replica;
+use crate::view::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -290,6 +291,51 @@ impl Replica {
         }
         self.refresh();
         Ok(dot)
+    }
+
+    /// Whether the bytes that a node should have were deleted by someone who had them. It lives for another reason: it was moved
+    /// by someone who knew nothing of the deletion, and had other bytes.
+    #[must_use]
+    pub fn lost_its_bytes(&self, node: NodeId) -> bool {
+        let Some(ix) = self.nodes.find(node).filter(|ix| self.nodes.live(*ix)) else {
+            return false;
+        };
+        let node = self.nodes.node(ix);
+        let deleted = |dot: &Dot| {
+            let head = Head {
+                register: Register::Content,
+                dot: *dot,
+            };
+            node.gones.iter().any(|(_, gone)| gone.seen.contains(&head))
+        };
+        node.kind != Kind::Dir && !node.contents.is_empty() && node.contents.iter().all(|(dot, _)| deleted(dot))
+    }
+
+    /// Of a node whose bytes are nowhere: writes that it has those which this disk shows. Says whether this disk shows any.
+    pub fn make_do(&mut self, node: NodeId, wall_ms: u64) -> bool {
+        self.refresh();
+        let Some(ix) = self.nodes.find(node).filter(|ix| self.nodes.live(*ix)) else {
+            return false;
+        };
+        let Some(recorded) = self.recorded(node) else { return false };
+        let content = match recorded.bytes {
+            Bytes::File(id) => Content::File {
+                id,
+                size: recorded.print.size,
+                mtime_ns: recorded.print.mtime_ns,
+                base: None,
+            },
+            Bytes::Link(target) => Content::Link { target },
+            Bytes::Dir => return false,
+        };
+        let mut node = self.nodes.node(ix).as_ref().clone();
+        let heads = node.heads().filter(|h| h.register == Register::Content);
+        let over: Heads = heads.chain(self.nodes.settled(ix, Register::Content)).collect();
+        let dot = self.tick(wall_ms);
+        node.write(dot, Value::Content(content), &over);
+        self.replace(ix, Arc::new(node));
+        self.refresh();
+        true
     }
 
     /// Makes a new file beside one, under a marked name, with the bytes of one of its sides: what a person asks for who wants

@@ -6,7 +6,7 @@ use bifold_disk::apply::{Kept, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
-use bifold_tree::{Action, Bytes, ContentId, Outcome, Problem, ProblemKind, ReplicaId};
+use bifold_tree::{Action, Bytes, ContentId, NodeId, Outcome, Pick, Problem, ProblemKind, ReplicaId};
 use std::collections::BTreeSet;
 
 /// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
@@ -217,6 +217,13 @@ impl Core {
             host.replica.applied(&mut host.plan, i, &Outcome::Missing);
         }
         let all_told = told == host.plan.steps.len();
+        let lacks = |path: &str| host.failures.get(path).is_some_and(|p| p.kind == ProblemKind::Missing);
+        let steps = host.plan.steps.iter().enumerate();
+        let lacking: Vec<NodeId> = steps
+            .filter(|(_, step)| lacks(step.action.path()))
+            .flat_map(|(i, _)| host.plan.nodes(i))
+            .filter(|node| host.replica.lost_its_bytes(*node))
+            .collect();
         let partial = std::mem::take(&mut host.plan).partial;
         host.rest_ignored &= all_told && !partial;
         host.phase = Phase::Idle;
@@ -235,6 +242,34 @@ impl Core {
             host.surprised = true;
             self.dirty(id, Scope::Paths(look_again));
         }
+        for node in lacking {
+            self.make_do(id, node);
+        }
         self.commit(id, Commit::default());
+    }
+
+    /// Bytes that were deleted where they were, before they got anywhere else, of a file that was moved elsewhere meanwhile:
+    /// what a disk shows of it instead, lives; what none shows, is no more. Not while someone is away who may have them.
+    fn make_do(&mut self, id: ReplicaId, node: NodeId) {
+        let Some(host) = self.hosts.get(&id) else { return };
+        let away = |r: &ReplicaId| {
+            self.hosts
+                .get(r)
+                .is_none_or(|h| h.halted.is_some() || h.dirty.is_some() || h.phase != Phase::Idle)
+        };
+        if self.stopping || host.replica.acks().keys().any(away) {
+            return;
+        }
+        let shows = |r: &ReplicaId| self.hosts.get(r).is_some_and(|h| h.replica.recorded(node).is_some());
+        let others = self.order.iter().copied().filter(|r| *r != id);
+        let by = std::iter::once(id).chain(others).find(shows).unwrap_or(id);
+        let wall = self.wall_ms;
+        let Some(host) = self.hosts.get_mut(&by) else { return };
+        let shown = host.replica.make_do(node, wall);
+        if !shown && host.replica.resolve(&[node], Pick::Delete, wall).is_err() {
+            return;
+        }
+        host.plan_due = true;
+        self.commit(by, Commit::default());
     }
 }
