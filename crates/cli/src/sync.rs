@@ -66,7 +66,11 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
     let mut watchers = Vec::new();
     if sync.watch {
         for i in (0..2).filter(|i| !unwatched.iter().any(|(u, _)| u == i)) {
-            watchers.push(watch(&paths[i], ids[i], &engine)?);
+            match watch(&paths[i], ids[i], &engine)? {
+                Ok(watcher) => watchers.push(watcher),
+                // It is looked at from time to time instead; the status says so, and how to raise the limit.
+                Err(limit) => first.push(Input::Unwatched(ids[i], limit.to_string())),
+            }
         }
         face.notice("watching; stop with Ctrl-C");
     }
@@ -127,7 +131,8 @@ fn unwatchable(paths: &[PathBuf; 2]) -> Vec<(usize, String)> {
         .collect()
 }
 
-fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Watcher, Fatal> {
+/// Watches a root; not if the system's limit is reached.
+fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Result<Watcher, WatchError>, Fatal> {
     let door = engine.door();
     let rules = NativeFs::open_read_only(path).map_err(|e| Fatal::new(e.to_string()))?.rules();
     let tell = move |watched| {
@@ -139,15 +144,11 @@ fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Watcher, Fatal> {
         };
         let _ = door.put(input);
     };
-    Watcher::start(path, rules, tell).map_err(|e| {
-        let exhausted = matches!(e, WatchError::Exhausted { .. });
-        let fatal = Fatal::new(format!("{} cannot be watched: {e}", path.display()));
-        if exhausted {
-            fatal.hint("Raise the limit, or run without --watch from time to time.")
-        } else {
-            fatal
-        }
-    })
+    match Watcher::start(path, rules, tell) {
+        Ok(watcher) => Ok(Ok(watcher)),
+        Err(limit @ WatchError::Exhausted { .. }) => Ok(Err(limit)),
+        Err(e) => Err(Fatal::new(format!("{} cannot be watched: {e}", path.display()))),
+    }
 }
 
 /// Resolves when someone wants the program to stop. Whoever says it twice does not want to wait.

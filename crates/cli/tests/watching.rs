@@ -281,3 +281,43 @@ fn a_file_that_grows_is_whole_on_the_other_side_in_the_end() {
     });
     drop(watching);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_no_more_can_be_watched_it_is_looked_at() {
+    // A limit of one's own, in a name space of users: this file is that name space's. (Those in fs/inotify are everybody's.)
+    let world = World::new();
+    world.put("left/d/a", "one");
+    let script = r#"echo 1 > /proc/sys/user/max_inotify_watches && exec "$@""#;
+    let mut command = world.command_of("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        env!("CARGO_BIN_EXE_bifold"),
+    ]);
+    command.args(["sync", "left", "right", "--home", "home", "--watch", "--json"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(out);
+    let notice = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find(|line| line.contains("max_user_watches"));
+    if notice.is_none() {
+        eprintln!("skipped: this system does not let one limit oneself");
+        return;
+    }
+    world.put("left/b", "two");
+    until("b, at the next look", || world.exists("right/b"));
+    // SAFETY: our own child.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    assert_eq!(world::wait(&mut child).code(), Some(0));
+}
