@@ -37,6 +37,8 @@ impl From<bifold_engine::open::OpenError> for Fatal {
     fn from(e: bifold_engine::open::OpenError) -> Fatal {
         match e {
             bifold_engine::open::OpenError::Store(e) => e.into(),
+            e @ bifold_engine::open::OpenError::NotTheRoot(_) => Fatal::new(e.to_string())
+                .hint("To merge it as new, run the same command with --rejoin left or --rejoin right: the side that it is."),
             e => Fatal::new(e.to_string()),
         }
     }

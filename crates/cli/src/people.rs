@@ -132,14 +132,16 @@ impl People {
         let mut waits = Vec::new();
         waits.extend((conflicts > 0).then(|| format!("{} to decide", count(conflicts, "conflict"))));
         waits.extend((problems > 0).then(|| count(problems, "problem")));
-        waits.extend(held.then(|| "changes are held".to_owned()));
+        waits.extend(held.then(|| "held changes".to_owned()));
         let (did, waits) = (did.join(", "), waits.join(", "));
         let is = |states: &[HostState]| status.hosts.iter().any(|h| states.contains(&h.state));
         let parts = if sync.dry_run {
             let would = if self.would > 0 {
                 format!("{} would be made", count(self.would, "change"))
-            } else {
+            } else if waits.is_empty() {
                 "nothing to do".to_owned()
+            } else {
+                String::new()
             };
             ["Dry run, nothing was changed".to_owned(), would, waits, String::new()]
         } else if report::in_sync(status) {
@@ -166,13 +168,12 @@ impl People {
             [waits, did, rest.to_owned(), String::new()]
         };
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let mut text = parts.join("; ");
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
         let files = status.hosts.iter().map(|h| h.files as u64).max().unwrap_or(0);
-        format!(
-            "{} ({}, {})",
-            parts.join("; "),
-            count(files, "file"),
-            report::took(self.since)
-        )
+        format!("{text} ({}, {})", count(files, "file"), report::took(self.since))
     }
 }
 
