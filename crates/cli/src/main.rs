@@ -9,6 +9,7 @@ mod args;
 mod face;
 mod fatal;
 mod home;
+mod memory;
 mod people;
 mod report;
 mod roots;
@@ -20,6 +21,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::give_back();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(e) => {

@@ -167,7 +167,7 @@ impl Default for Settings {
             mass_percent: 50,
             mass_least: 20,
             allow_mass_change: false,
-            plan_size: 16_384,
+            plan_size: 8_192,
         }
     }
 }
