@@ -119,7 +119,9 @@ impl<'a> Applier<'a> {
                 }
             })
             .collect();
+        // (Nothing of it is used once the program is to stop.)
         if !paths.is_empty()
+            && !self.stop.load(Ordering::Relaxed)
             && let Err(e) = self.fs.sync(&paths)
         {
             // Not durable: none of it may be used.
@@ -217,7 +219,7 @@ impl<'a> Applier<'a> {
         }
         let name = self.own_name(STAGE);
         let content = wanted.id();
-        match stage(self.fs, &name, wanted, content, &job.supply, replaced.as_ref()) {
+        match stage(self.fs, &name, wanted, content, &job.supply, replaced.as_ref(), self.stop) {
             Ok((_, moved)) => Staged::File(name, moved),
             Err(StageError::Missing) => Staged::No(Outcome::Missing),
             Err(StageError::Target(e)) => Staged::No(failed(path, &e)),

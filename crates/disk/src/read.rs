@@ -1,11 +1,12 @@
 //! Reading files for their content ids, and noticing that they changed meanwhile.
 
 use crate::ahead::{BLOCK, LARGE, Maker, both};
-use crate::fs::{Entry, Fs, FsError, ReadFile};
+use crate::fs::{Entry, Extras, Fs, FsError, FsResult, ReadFile};
 use bifold_chunk::{ChunkList, Chunker, HashError, Hashed};
 use bifold_tree::{Bytes, Kind, Problem, ProblemKind, Stat};
 use std::io::{self, Read as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How often a file that changes while it is read is begun anew before it is left for later.
 const TRIES: usize = 3;
@@ -24,8 +25,8 @@ pub struct Read {
 /// Reads a file or link whole. It is begun anew if the disk says that it changed meanwhile.
 ///
 /// # Errors
-/// If it cannot be read, is gone, has become something else, or goes on changing: nothing may be inferred.
-pub fn read(fs: &dyn Fs, path: &str, kind: Kind, chunker: &mut Chunker) -> Result<Read, Problem> {
+/// If it cannot be read, is gone, has become something else, goes on changing, or the program is to stop: nothing may be inferred.
+pub fn read(fs: &dyn Fs, path: &str, kind: Kind, stop: &AtomicBool, chunker: &mut Chunker) -> Result<Read, Problem> {
     let problem = |kind, message: String| Problem {
         path: path.to_owned(),
         kind,
@@ -59,10 +60,10 @@ pub fn read(fs: &dyn Fs, path: &str, kind: Kind, chunker: &mut Chunker) -> Resul
             _ => Err(unstable()),
         };
     }
-    let mut file = fs.open(path).map_err(failed)?;
+    let mut file = UntilStopped::open(fs, path, stop).map_err(failed)?;
     for _ in 0..TRIES {
         let before = file.stat().map_err(failed)?;
-        let hashed = match hash(file.as_mut(), before.print.size, chunker) {
+        let hashed = match hash(&mut file, before.print.size, chunker) {
             Ok(hashed) => hashed,
             Err(HashError::SizeChanged { .. }) => continue,
             Err(HashError::TooLarge) => {
@@ -107,6 +108,38 @@ fn hash(file: &mut dyn ReadFile, size: u64, chunker: &mut Chunker) -> Result<Has
         Some(Ok(())) => hashed,
         Some(Err(e)) => Err(HashError::Io(e)),
         None => Err(HashError::Io(io::Error::other("the thread that read it ended early"))),
+    }
+}
+
+/// A file that cannot be read any more once the program is to stop: large ones take long.
+pub(crate) struct UntilStopped<'a> {
+    file: Box<dyn ReadFile>,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> UntilStopped<'a> {
+    pub(crate) fn open(fs: &dyn Fs, path: &str, stop: &'a AtomicBool) -> FsResult<UntilStopped<'a>> {
+        Ok(UntilStopped {
+            file: fs.open(path)?,
+            stop,
+        })
+    }
+}
+
+impl ReadFile for UntilStopped<'_> {
+    fn stat(&mut self) -> FsResult<Stat> {
+        self.file.stat()
+    }
+
+    fn read_at(&mut self, buf: &mut [u8], offset: u64) -> FsResult<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(FsError::Other(io::Error::other("the program is about to stop")));
+        }
+        self.file.read_at(buf, offset)
+    }
+
+    fn extras(&self) -> Extras {
+        self.file.extras()
     }
 }
 

@@ -3,11 +3,12 @@
 
 use crate::ahead::{BLOCK, LARGE, Maker, both};
 use crate::fs::{Extras, Fs, FsError, ReadFile, WriteFile};
-use crate::read::Reader;
+use crate::read::{Reader, UntilStopped};
 use bifold_chunk::{Chunk, ChunkId, ChunkList, Source, Verifier, runs};
 use bifold_tree::{ContentId, Stat, Wanted};
 use std::io::Read as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The directory in which files are staged.
 pub const STAGE: &str = ".bifold/stage";
@@ -58,7 +59,7 @@ pub enum StageError {
 /// besides its bytes in whose place this one is to be put.
 ///
 /// # Errors
-/// If the bytes are nowhere, or the disk refuses.
+/// If the bytes are nowhere, or the disk refuses, or the program is to stop (then they are said to be nowhere).
 pub fn stage(
     fs: &dyn Fs,
     path: &str,
@@ -66,6 +67,7 @@ pub fn stage(
     content: ContentId,
     supply: &Supply,
     replaced: Option<&Extras>,
+    stop: &AtomicBool,
 ) -> Result<(Stat, Moved), StageError> {
     if content == ContentId::empty() {
         let made = fs.create(path).and_then(|mut out| {
@@ -85,8 +87,8 @@ pub fn stage(
         let mut out = fs.create(path).map_err(StageError::Target)?;
         like(out.as_mut(), replaced, supply, origin);
         let result = match origin {
-            Some(origin) => copy(origin, wanted.size, content, supply.chunks.as_deref(), out.as_mut()),
-            None => assemble(supply, wanted.size, out.as_mut()),
+            Some(origin) => copy(origin, wanted.size, content, supply.chunks.as_deref(), stop, out.as_mut()),
+            None => assemble(supply, wanted.size, stop, out.as_mut()),
         };
         match result {
             Ok(moved) => match out.finish(wanted.exec, wanted.mtime_ns) {
@@ -130,14 +132,21 @@ fn like(out: &mut dyn WriteFile, replaced: Option<&Extras>, supply: &Supply, ori
 type Copied<T> = Result<T, Option<FsError>>;
 
 /// Copies a whole file, verifying it: by its known chunks where there are several. `Err(None)`: these are not the bytes.
-fn copy(origin: &Origin, size: u64, content: ContentId, chunks: Option<&ChunkList>, out: &mut dyn WriteFile) -> Copied<Moved> {
-    let mut file = origin.fs.open(&origin.path).map_err(|_| None)?;
+fn copy(
+    origin: &Origin,
+    size: u64,
+    content: ContentId,
+    chunks: Option<&ChunkList>,
+    stop: &AtomicBool,
+    out: &mut dyn WriteFile,
+) -> Copied<Moved> {
+    let mut file = UntilStopped::open(origin.fs.as_ref(), &origin.path, stop).map_err(|_| None)?;
     match chunks {
-        Some(list) => copy_chunks(file.as_mut(), 0, list.chunks(), out)?,
+        Some(list) => copy_chunks(&mut file, 0, list.chunks(), out)?,
         None => {
             let mut verifier = Verifier::new(content, size);
             let mut reader = Reader {
-                file: file.as_mut(),
+                file: &mut file,
                 offset: 0,
             };
             let mut block = vec![0; BLOCK.min(usize::try_from(size).unwrap_or(BLOCK).saturating_add(1))];
@@ -224,29 +233,30 @@ fn blocks(
 }
 
 /// Puts a file together from chunks that lie on the target's disk, and what lacks from another replica.
-fn assemble(supply: &Supply, size: u64, out: &mut dyn WriteFile) -> Copied<Moved> {
+fn assemble(supply: &Supply, size: u64, stop: &AtomicBool, out: &mut dyn WriteFile) -> Copied<Moved> {
     let Some(new) = &supply.chunks else { return Err(None) };
     let lists: Vec<&[Chunk]> = supply.old.iter().map(|(_, list)| list.chunks()).collect();
     let runs = runs(&lists, new.chunks());
     let lacks = runs.iter().any(|r| r.source == Source::New);
     let far = supply.origins.iter().find(|o| !o.local);
     let mut far = match far {
-        Some(origin) if lacks => Some(origin.fs.open(&origin.path).map_err(|_| None)?),
+        Some(origin) if lacks => Some(UntilStopped::open(origin.fs.as_ref(), &origin.path, stop).map_err(|_| None)?),
         _ => None,
     };
-    let mut old: Vec<Option<Box<dyn ReadFile>>> = supply.old.iter().map(|(o, _)| o.fs.open(&o.path).ok()).collect();
+    let open = |o: &Origin| UntilStopped::open(o.fs.as_ref(), &o.path, stop).ok();
+    let mut old: Vec<Option<UntilStopped<'_>>> = supply.old.iter().map(|(o, _)| open(o)).collect();
     let mut moved = Moved::default();
     for run in runs {
         let chunks = &new.chunks()[run.chunks.clone()];
         match run.source {
             Source::Old { file, offset } => {
                 let from = old.get_mut(file).and_then(Option::as_mut).ok_or(None)?;
-                copy_chunks(from.as_mut(), offset, chunks, out)?;
+                copy_chunks(from, offset, chunks, out)?;
                 moved.reused += run.length;
             }
             Source::New => {
                 let from = far.as_mut().ok_or(None)?;
-                copy_chunks(from.as_mut(), run.offset, chunks, out)?;
+                copy_chunks(from, run.offset, chunks, out)?;
                 moved.copied += run.length;
             }
         }

@@ -410,7 +410,7 @@ fn read_one(fs: &dyn Fs, file: &ToRead, stop: &AtomicBool, chunker: &mut Chunker
             message,
         });
     }
-    read(fs, &file.path, file.kind, chunker)
+    read(fs, &file.path, file.kind, stop, chunker)
 }
 
 /// Takes steps, batch by batch; after each the disk is synced, and what became of it is told.

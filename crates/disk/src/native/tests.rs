@@ -118,3 +118,43 @@ fn links_are_links_where_there_are_any() {
     fs.remove_file("k").unwrap();
     assert_eq!(names(&fs, ""), ["d", "l"]);
 }
+
+#[test]
+fn what_is_to_stop_reads_no_more_of_a_file() {
+    use crate::stage::{Origin, StageError, Supply, stage};
+    use bifold_chunk::{ChunkId, Chunker};
+    use bifold_tree::{Bytes, ContentId, Wanted};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    let (dir, fs) = root();
+    let fs: Arc<dyn Fs> = Arc::new(fs);
+    std::fs::write(dir.path().join("f"), b"hello").unwrap();
+    fs.make_dir(".bifold").unwrap();
+    let content = ContentId(ChunkId::of(b"hello").0);
+    let wanted = Wanted {
+        bytes: Bytes::File(content),
+        size: 5,
+        mtime_ns: 0,
+        exec: false,
+    };
+    let supply = Supply {
+        origins: vec![Origin {
+            fs: fs.clone(),
+            path: "f".into(),
+            local: false,
+        }],
+        ..Supply::default()
+    };
+    for stop in [true, false] {
+        let stop = AtomicBool::new(stop);
+        let read = crate::read::read(fs.as_ref(), "f", Kind::File, &stop, &mut Chunker::new());
+        let staged = stage(fs.as_ref(), ".bifold/f", &wanted, content, &supply, None, &stop);
+        if stop.into_inner() {
+            assert!(read.is_err() && matches!(staged, Err(StageError::Missing)));
+            assert!(fs.stat(".bifold/f").unwrap().is_none());
+        } else {
+            assert!(read.is_ok() && staged.is_ok());
+        }
+    }
+}
