@@ -237,8 +237,10 @@ impl Survey {
         }
     }
 
-    /// The files and links whose bytes are to be read, with their paths. What was only moved, as far as the disk can tell
-    /// (same object and size, bytes last changed at the same time; a rename is a change of something else), is not among them.
+    /// The files and links whose bytes are to be read, with their paths. What stands at another path only because a directory
+    /// above it was moved (same object, and nothing of it changed at any time) is not among them. What was itself moved is: the
+    /// time of its last change is that of its rename then, and tells no longer whether its bytes changed before; and a file that is
+    /// new may have the number of one that is gone.
     pub fn unread(&mut self, replica: &Replica) -> Vec<(usize, String, Stat)> {
         let mut moved: HashMap<u64, &Record> = HashMap::new();
         for record in self.gone.iter().filter_map(|id| replica.records.get(id)) {
@@ -246,11 +248,11 @@ impl Survey {
                 moved.insert(record.key.0, record);
             }
         }
-        for found in self.found.iter_mut().filter(|f| f.bytes.is_none() && f.record.is_none()) {
-            let same = moved
-                .get(&found.stat.key.0)
-                .filter(|r| r.kind == found.stat.kind && r.print.same_bytes(&found.stat.print));
-            found.bytes = same.map(|r| r.bytes.clone());
+        let doubted = self.thorough;
+        let new = |f: &&mut Found| f.bytes.is_none() && f.record.is_none() && !(doubted && f.stat.kind == Kind::File);
+        for found in self.found.iter_mut().filter(new) {
+            let same = |r: &&&Record| r.kind == found.stat.kind && r.print == found.stat.print && r.print.ctime_ns != 0;
+            found.bytes = moved.get(&found.stat.key.0).filter(same).map(|r| r.bytes.clone());
         }
         let unread = (0..self.found.len()).filter(|i| self.found[*i].bytes.is_none() && !self.found[*i].dropped);
         unread
