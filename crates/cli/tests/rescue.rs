@@ -40,3 +40,31 @@ fn deleted_there() {
 fn deleted_there_and_moved_here() {
     edited_and_deleted_there(true);
 }
+
+#[test]
+fn what_was_made_do_with_is_edited_without_a_conflict() {
+    let world = World::new();
+    world::mounts::with_own_mounts(|| {
+        world::mounts::small_disk(&world.at("left"), 512);
+        world.put("left/doc", "old");
+        for i in 0..60 {
+            world.put(format!("left/{i}"), i.to_string());
+        }
+        world.sync_well(NONE);
+        world.put("right/doc", vec![7; 900_000]);
+        assert_eq!(world.json(NONE).1, 1, "there is no room for it");
+        // So much is deleted there that the left is held.
+        world.rm("right/doc");
+        for i in 0..50 {
+            world.rm(format!("right/{i}"));
+        }
+        world.mv("left/doc", "left/moved");
+        let (value, code) = world.json(NONE);
+        assert!(code == 1 && value["held"][0].is_object(), "{value:#}");
+        world.put("left/moved", "edited");
+        let (value, _) = world.json(NONE);
+        assert_eq!(value["conflicts"], serde_json::json!([]), "{value:#}");
+        world.sync_well(["--allow-mass-change"]);
+        assert_eq!(world.text("right/moved"), "edited");
+    });
+}

@@ -5,6 +5,7 @@ use crate::entries::{Policy, View};
 use crate::id::{ContentId, Dot, NodeId};
 use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
 use crate::nodes::{Adrift, Ix};
+use crate::records::{RecordId, Seen};
 use crate::replica::Replica;
 use crate::view::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -334,6 +335,21 @@ impl Replica {
         let dot = self.tick(wall_ms);
         node.write(dot, Value::Content(content), &over);
         self.replace(ix, Arc::new(node));
+        // The disk shows just what was written.
+        if let Some(record) = self.nodes.record(ix).map(RecordId)
+            && let Some(Seen::Just(seen)) = self.records.get(record).and_then(|r| r.seen(ix))
+        {
+            let head = Head {
+                register: Register::Content,
+                dot,
+            };
+            let mut seen: Vec<Head> = seen.iter().filter(|h| !over.contains(h)).copied().chain([head]).collect();
+            seen.sort_unstable();
+            let all = self.nodes.node(ix).heads().all(|h| seen.contains(&h));
+            if let Some(record) = self.records.get_mut(record) {
+                record.set_seen(ix, if all { Seen::Everything } else { Seen::Just(seen.into()) });
+            }
+        }
         self.refresh();
         true
     }
