@@ -1,6 +1,9 @@
 //! The command line.
 
+use bifold_disk::names::NameRules;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Keeps folders the same, directly, sending only what differs, and never loses what someone wrote.
@@ -48,7 +51,7 @@ pub struct Sync {
     #[arg(long, value_enum, default_value_t = Prefer::Ask, value_name = "RULE")]
     pub prefer: Prefer,
     /// Decide one conflict: PATH=left, PATH=right, PATH=both; or PATH=delete for an edit of something deleted.
-    #[arg(long, value_name = "PATH=SIDE", value_parser = resolve, allow_hyphen_values = true)]
+    #[arg(long, value_name = "PATH=SIDE", value_parser = OsStringValueParser::new().try_map(|text| resolve(&text)), allow_hyphen_values = true)]
     pub resolve: Vec<Resolve>,
     /// Leave out what matches, with the syntax of .gitignore; also from .bifoldignore files in the folders.
     #[arg(long, value_name = "PATTERN")]
@@ -107,8 +110,16 @@ pub enum ResolveSide {
     Delete,
 }
 
-fn resolve(text: &str) -> Result<Resolve, String> {
+fn resolve(text: &OsStr) -> Result<Resolve, String> {
     let form = || "say PATH=left, PATH=right, PATH=both or PATH=delete".to_owned();
+    // As paths are listed; or, where those are not all text, as they are on the disk.
+    let rules = NameRules::of_this_system();
+    let text = match text.to_str() {
+        Some(text) => text.to_owned(),
+        None => rules
+            .to_tree(text)
+            .ok_or_else(|| "its path cannot be a path here".to_owned())?,
+    };
     let (path, side) = text.rsplit_once('=').ok_or_else(form)?;
     let side = match side {
         "left" => ResolveSide::Left,
@@ -117,7 +128,12 @@ fn resolve(text: &str) -> Result<Resolve, String> {
         "delete" => ResolveSide::Delete,
         _ => return Err(form()),
     };
-    let path = path.replace('\\', "/").trim_start_matches("./").trim_matches('/').to_owned();
+    let path = if cfg!(windows) {
+        path.replace('\\', "/")
+    } else {
+        path.to_owned()
+    };
+    let path = path.trim_start_matches("./").trim_matches('/').to_owned();
     if path.is_empty() {
         return Err(form());
     }

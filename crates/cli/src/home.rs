@@ -56,7 +56,7 @@ impl Home {
         match result {
             Ok(()) => Ok(home),
             Err(e) => {
-                home.leave();
+                home.leave(None);
                 let message = format!("the home {} cannot be made ({e})", path.display());
                 Err(Fatal::new(message).hint("Choose another with --home DIR."))
             }
@@ -76,13 +76,15 @@ impl Home {
         Ok(Store::open(&path)?)
     }
 
-    /// Takes away what was made, when nothing came of it. The index must be closed.
-    pub fn leave(&self) {
-        if !self.had_index {
+    /// Takes away what was made, when nothing came of it; the index only as long as it is this program's alone, which is until
+    /// `store` is dropped. (Where an open file cannot be taken away, a new index stays, and holds nothing.)
+    pub fn leave(&self, store: Option<Store>) {
+        if store.is_some() && !self.had_index {
             for end in ["", "-wal", "-shm", "-journal"] {
                 let _ = std::fs::remove_file(self.path.join(format!("{INDEX}{end}")));
             }
         }
+        drop(store);
         for dir in &self.made {
             let _ = std::fs::remove_dir(dir);
         }

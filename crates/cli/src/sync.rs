@@ -23,7 +23,7 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
     let place = home::place(sync)?;
     let paths = roots::check(sync, &place)?;
     let home = Home::open(&place, sync)?;
-    let (store, open_roots) = begin(sync, &home, &paths).inspect_err(|_| home.leave())?;
+    let (store, open_roots) = begin(sync, &home, &paths)?;
     let ids: Vec<ReplicaId> = open_roots.iter().map(|root| root.replica).collect();
     let core = Core::new(settings(sync, &ids));
     let mut first = vec![Input::Connect(ids[0], ids[1])];
@@ -62,8 +62,9 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
         ));
         options.unwatched.push(ids[*i]);
     }
-    let mut engine = Loop::new(core, carrier, options);
+    // What watches may wait for room to tell something: the engine has to be gone before it is waited for.
     let mut watchers = Vec::new();
+    let mut engine = Loop::new(core, carrier, options);
     if sync.watch {
         for i in (0..2).filter(|i| !unwatched.iter().any(|(u, _)| u == i)) {
             match watch(&paths[i], ids[i], &engine)? {
@@ -80,6 +81,7 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
         inputs.append(&mut first);
         engine.run(inputs, stop_signal(), &mut |event| face.event(event)).await
     })?;
+    drop(engine);
     drop(watchers);
     face.end(&status);
     runtime.shutdown_background();
@@ -88,15 +90,20 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
 
 /// Opens the index and the roots; if one of them is refused, the others are as they were.
 fn begin(sync: &Sync, home: &Home, paths: &[PathBuf; 2]) -> Result<(Store, Vec<Root>), Fatal> {
-    let mut store = home.index(sync)?;
-    let specs = roots::specs(sync, paths)?;
+    let mut store = home.index(sync).inspect_err(|_| home.leave(None))?;
     let options = OpenOptions {
         dry: sync.dry_run,
         ignore: &sync.ignore,
         random: &mut random,
     };
-    let roots = open(&mut store, specs, options)?;
-    Ok((store, roots))
+    let opened = roots::specs(sync, paths).and_then(|specs| Ok(open(&mut store, specs, options)?));
+    match opened {
+        Ok(roots) => Ok((store, roots)),
+        Err(fatal) => {
+            home.leave(Some(store));
+            Err(fatal)
+        }
+    }
 }
 
 fn settings(sync: &Sync, ids: &[ReplicaId]) -> Settings {

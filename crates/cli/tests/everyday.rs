@@ -130,6 +130,7 @@ fn one_conflict_is_decided_by_name() {
         "-dash",
         "quo'te\".txt",
         "*[a].?",
+        "back\\slash.txt",
         ".",
     ] {
         let path = if path == "." { ".hidden" } else { path };
@@ -425,4 +426,26 @@ fn times(world: &World) -> Vec<std::time::SystemTime> {
     paths
         .map(|path| world.at(path).symlink_metadata().unwrap().modified().unwrap())
         .collect()
+}
+
+#[test]
+fn what_a_killed_run_left_in_the_history_is_used() {
+    let world = World::new();
+    world.put("left/a", "one");
+    world.sync_well(NONE);
+    // As if it had been killed after it put this aside, and before it noted that.
+    world.put("left/.bifold/history/19a-3-old name.txt", "put aside");
+    world.put("left/a", "two");
+    world.sync_well(NONE);
+    world.put("right/b", "put aside");
+    let value = world.sync_well(NONE);
+    assert_eq!(value["bytes"], json!({"copied": 0, "reused": 9}), "{value:#}");
+    // And by what is in its place, too.
+    world.rm("left/.bifold/root.json");
+    world.sync_well(["--rejoin=left"]);
+    world.rm("left/b");
+    world.sync_well(NONE);
+    world.put("right/c", "put aside");
+    let value = world.sync_well(NONE);
+    assert_eq!(value["bytes"], json!({"copied": 0, "reused": 9}), "{value:#}");
 }

@@ -484,3 +484,31 @@ fn a_root_that_was_emptied_or_replaced_deletes_nothing() {
     assert_eq!(world.tree("left").len(), 3);
     world.assert_equal();
 }
+
+#[test]
+fn programs_that_begin_at_once_on_a_new_home_do_not_mix() {
+    for _ in 0..8 {
+        let world = two_files();
+        for i in 0..20 {
+            world.put(format!("third/{i}"), "three");
+        }
+        world.mkdir("fourth");
+        let start = |sides: [&str; 2]| {
+            let mut command = world.command();
+            command.args(["sync", sides[0], sides[1], "--home", "home"]);
+            command
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null());
+            command.spawn().unwrap()
+        };
+        let mut both = [start(["left", "right"]), start(["third", "fourth"])];
+        let codes = both.each_mut().map(|child| world::wait(child).code());
+        assert!(codes.iter().all(|code| matches!(code, Some(0 | 2))), "{codes:?}");
+        // Both may have been in each other's way.
+        let one = codes.contains(&Some(0));
+        assert!(
+            !one || world.exists("home/index.db"),
+            "who was refused took the other's index away"
+        );
+    }
+}

@@ -323,3 +323,32 @@ fn where_no_more_can_be_watched_it_is_looked_at() {
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     assert_eq!(world::wait(&mut child).code(), Some(0));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_index_without_room_ends_it_whatever_goes_on_meanwhile() {
+    let world = World::new();
+    world.put("left/a", "one");
+    world.mkdir("home");
+    world::mounts::with_own_mounts(|| {
+        world::mounts::small_disk(&world.at("home"), 512);
+        let mut command = world.command();
+        command.args(["sync", "left", "right", "--home", "home", "--watch", "--json"]);
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // Someone writes on both sides all the while.
+        let end = std::time::Instant::now() + world::PATIENCE;
+        for i in 0.. {
+            let name = format!("{i:0150}");
+            world.put(format!("left/{name}"), "");
+            world.put(format!("right/{}/{name}", i / 50), "");
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            assert!(std::time::Instant::now() < end, "it does not end");
+        }
+        assert_eq!(world::wait(&mut child).code(), Some(2));
+    });
+}

@@ -25,6 +25,10 @@ pub struct Job {
     pub action: Action,
     /// Where the bytes come from, for steps that need some.
     pub supply: Supply,
+    /// What became of the steps before it must be in the index first.
+    pub after_commit: bool,
+    /// The index says that what it is about may be gone for a moment.
+    pub leaving: bool,
 }
 
 /// What was put into the history.
@@ -61,7 +65,7 @@ pub struct Applier<'a> {
     /// Distinguishes the engine's own names of this run from those of others.
     run: u64,
     names: AtomicUsize,
-    /// Objects that this plan renamed: what the disk says of them now.
+    /// Objects that this plan renamed, or took one of the names of: what the disk says of them now.
     renamed: HashMap<FileKey, Fingerprint>,
     threads: usize,
 }
@@ -70,6 +74,15 @@ pub struct Applier<'a> {
 enum Staged {
     File(String, Moved),
     No(Outcome),
+}
+
+impl Staged {
+    fn path(&self) -> Option<&str> {
+        match self {
+            Staged::File(path, _) => Some(path),
+            Staged::No(_) => None,
+        }
+    }
 }
 
 impl<'a> Applier<'a> {
@@ -103,43 +116,74 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Carries out a batch: stages all bytes it needs, syncs them, takes the steps in order, and syncs the directories. After
-    /// that, what was done is durable. Returns early, after a whole step, when stopped.
-    pub fn apply(&mut self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync)) -> Applied {
-        let mut applied = Applied::default();
-        let staged = self.stage_all(jobs, progress);
-        let paths: Vec<&str> = staged
-            .iter()
-            .flatten()
-            .filter_map(|s| {
-                if let Staged::File(path, _) = s {
-                    Some(path.as_str())
-                } else {
-                    None
-                }
-            })
-            .collect();
-        // (Nothing of it is used once the program is to stop.)
-        if !paths.is_empty()
-            && !self.stop.load(Ordering::Relaxed)
-            && let Err(e) = self.fs.sync(&paths)
-        {
-            // Not durable: none of it may be used.
-            for path in paths {
-                let _ = self.fs.remove_file(path);
+    /// Carries out a batch: stages the bytes it needs, syncs them, takes the steps in order, and syncs the directories. After
+    /// that, what was done is durable, and is told. Where the index must know first, before the rest: `tell` is then told that more
+    /// is to come, and says whether to go on. Ends early, after a whole step, when stopped.
+    pub fn apply(&mut self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync), tell: &mut dyn FnMut(Applied, bool) -> bool) {
+        let mut staged: Vec<Option<Staged>> = jobs.iter().map(|_| None).collect();
+        let mut from = 0;
+        while from < jobs.len() {
+            let part = &jobs[from..];
+            let to = from
+                + part
+                    .iter()
+                    .skip(1)
+                    .position(|job| job.after_commit)
+                    .map_or(part.len(), |n| n + 1);
+            // All is staged first, from where steps have moved nothing yet; but what takes the place of something that is not there
+            // yet, once it is.
+            let now = |i: usize| staged[i].is_none() && (from == 0 || (from..to).contains(&i));
+            let new = self.stage_all(jobs, &now, progress);
+            let paths: Vec<&str> = new.iter().filter_map(|(_, s)| s.path()).collect();
+            // (Nothing of it is used once the program is to stop.)
+            let synced = if paths.is_empty() || self.stop.load(Ordering::Relaxed) {
+                Ok(())
+            } else {
+                self.fs.sync(&paths)
+            };
+            for (i, s) in new {
+                let too_early = i >= to && matches!(s, Staged::No(Outcome::Changed));
+                staged[i] = (!too_early).then_some(s);
             }
-            applied.outcomes = jobs.iter().map(|job| failed(job.action.path(), &e)).collect();
-            return applied;
+            if let Err(e) = synced {
+                // Not durable: none of it may be used.
+                self.forget(staged);
+                let outcomes = part.iter().map(|job| failed(job.action.path(), &e)).collect();
+                let nothing = Applied {
+                    outcomes,
+                    ..Applied::default()
+                };
+                tell(nothing, false);
+                return;
+            }
+            let applied = self.take_all(&jobs[from..to], &mut staged[from..to]);
+            let taken = to - from;
+            from = to;
+            let stopped = applied.outcomes.len() < taken || self.stop.load(Ordering::Relaxed);
+            let more = from < jobs.len() && !stopped;
+            if !tell(applied, more) || !more {
+                break;
+            }
         }
+        self.forget(staged);
+    }
+
+    /// Takes away what was staged and not used.
+    fn forget(&self, staged: Vec<Option<Staged>>) {
+        for path in staged.iter().flatten().filter_map(Staged::path) {
+            let _ = self.fs.remove_file(path);
+        }
+    }
+
+    /// Takes steps, for which all is staged, and syncs what they changed.
+    fn take_all(&mut self, jobs: &[Job], staged: &mut [Option<Staged>]) -> Applied {
+        let mut applied = Applied::default();
         let mut touched: Vec<String> = Vec::new();
         for (job, staged) in jobs.iter().zip(staged) {
             if self.stop.load(Ordering::Relaxed) {
-                if let Some(Staged::File(path, _)) = staged {
-                    let _ = self.fs.remove_file(&path);
-                }
-                continue;
+                break;
             }
-            let outcome = self.take(job, staged, &mut applied);
+            let outcome = self.take(job, staged.take(), &mut applied);
             if matches!(outcome, Outcome::Done(_)) {
                 touched.push(job.action.path().to_string());
                 if let Action::Rename { to, .. } = &job.action {
@@ -162,8 +206,15 @@ impl<'a> Applier<'a> {
         applied
     }
 
-    fn stage_all(&self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync)) -> Vec<Option<Staged>> {
-        let needs = jobs.iter().filter(|job| wanted(&job.action).is_some()).count();
+    /// Stages what the chosen jobs need, several at a time.
+    fn stage_all(
+        &self,
+        jobs: &[Job],
+        chosen: &(dyn Fn(usize) -> bool + Sync),
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Vec<(usize, Staged)> {
+        let needs = |i: usize| chosen(i) && wanted(&jobs[i].action).is_some();
+        let needs = (0..jobs.len()).filter(|i| needs(*i)).count();
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<(usize, Staged)>> = Mutex::new(Vec::with_capacity(needs));
         let work = || {
@@ -171,7 +222,9 @@ impl<'a> Applier<'a> {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 let Some(job) = jobs.get(i) else { break };
-                let Some(w) = wanted(&job.action) else { continue };
+                let Some(w) = wanted(&job.action).filter(|_| chosen(i)) else {
+                    continue;
+                };
                 let staged = self.stage_one(job, w);
                 if let Staged::File(_, moved) = &staged {
                     progress(moved.copied + moved.reused);
@@ -192,11 +245,7 @@ impl<'a> Applier<'a> {
         } else {
             work();
         }
-        let mut staged: Vec<Option<Staged>> = jobs.iter().map(|_| None).collect();
-        for (i, s) in results.into_inner().unwrap_or_default() {
-            staged[i] = Some(s);
-        }
-        staged
+        results.into_inner().unwrap_or_default()
     }
 
     fn stage_one(&self, job: &Job, wanted: &Wanted) -> Staged {
@@ -273,7 +322,7 @@ impl<'a> Applier<'a> {
         let result = match &job.action {
             Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|(p, _)| p.as_str()), &job.supply),
             Action::Write { expected, wanted, .. } => self.write(
-                &path,
+                job,
                 expected,
                 wanted,
                 staged.as_ref().map(|(p, _)| p.as_str()),
@@ -324,13 +373,14 @@ impl<'a> Applier<'a> {
     }
 
     fn write(
-        &self,
-        path: &str,
+        &mut self,
+        job: &Job,
         expected: &Expected,
         wanted: &Wanted,
         staged: Option<&str>,
         kept: &mut Vec<Kept>,
     ) -> Result<Outcome, FsError> {
+        let path = job.action.path().as_ref();
         match self.look(path)? {
             Some(stat) if self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),
@@ -349,6 +399,13 @@ impl<'a> Applier<'a> {
         };
         let stored = self.history_name(path);
         let aside = format!("{HISTORY}/{stored}");
+        let replaced = Kept {
+            path: path.to_owned(),
+            stored,
+            bytes: expected.bytes.clone(),
+            size: expected.print.size,
+            deleted: false,
+        };
         // What comes out of an exchange lies in the history from the first moment on: the stage is emptied at each start, and
         // the program may be killed before it has looked.
         self.fs.rename(&own, &aside)?;
@@ -357,14 +414,16 @@ impl<'a> Applier<'a> {
             self.fs.rename(&aside, &own)?;
         }
         match exchanged {
-            Ok(()) => {
-                let came_out = self.look(&aside)?;
-                if !came_out.is_some_and(|stat| self.same_bytes(expected, &stat)) {
+            Ok(()) => match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
+                Some(stat) => self.note_moved(&stat),
+                None => {
                     self.put_back(&aside, path, &ours)?;
                     return Ok(Outcome::Changed);
                 }
-            }
+            },
             Err(FsError::NotFound) => return Ok(Outcome::Changed),
+            // What is gone for a moment must be noted in the index as about to go, before: the next plan does that.
+            Err(FsError::Unsupported) if !job.leaving => return Ok(Outcome::Changed),
             Err(FsError::Unsupported) => {
                 // The careful way round: out of the way first, then in. In between nothing is at the path, and what the
                 // user puts there is not overwritten.
@@ -373,14 +432,18 @@ impl<'a> Applier<'a> {
                     Err(FsError::NotFound) => return Ok(Outcome::Changed),
                     Err(e) => return Err(e),
                 }
-                let came_out = self.look(&aside)?;
-                if !came_out.is_some_and(|stat| self.same_bytes(expected, &stat)) {
-                    let _ = self.fs.rename(&aside, path);
-                    return Ok(Outcome::Changed);
+                match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
+                    Some(stat) => self.note_moved(&stat),
+                    None => {
+                        self.back_or_beside(&aside, path)?;
+                        return Ok(Outcome::Changed);
+                    }
                 }
                 if let Err(e) = self.fs.rename(&own, path) {
                     // If something new is there by now, the old one stays in the history.
-                    let _ = self.fs.rename(&aside, path);
+                    if self.fs.rename(&aside, path).is_err() {
+                        kept.push(replaced);
+                    }
                     return if matches!(e, FsError::Exists) {
                         Ok(Outcome::Changed)
                     } else {
@@ -390,24 +453,14 @@ impl<'a> Applier<'a> {
             }
             Err(e) => return Err(e),
         }
-        kept.push(Kept {
-            path: path.to_owned(),
-            stored,
-            bytes: expected.bytes.clone(),
-            size: expected.print.size,
-            deleted: false,
-        });
+        kept.push(replaced);
         self.placed(path, &ours)
     }
 
     /// What became of putting something at a path: the user may have put something else there since, which is theirs.
     fn placed(&self, path: &str, ours: &Stat) -> Result<Outcome, FsError> {
-        let is_ours = |stat: &Stat| {
-            let bytes = |stat: &Stat| (stat.print.size, stat.print.mtime_ns);
-            (stat.kind, stat.key) == (ours.kind, ours.key) && bytes(stat) == bytes(ours)
-        };
         Ok(match self.look(path)? {
-            Some(stat) if is_ours(&stat) => Outcome::Done(Some(stat)),
+            Some(stat) if is_still(ours, &stat) => Outcome::Done(Some(stat)),
             _ => Outcome::Changed,
         })
     }
@@ -419,24 +472,26 @@ impl<'a> Applier<'a> {
             Ok(()) => {}
             // They removed what we had put there: what came out goes back to where it was.
             Err(FsError::NotFound) => {
-                return self.fs.rename(own, path).or_else(|e| {
-                    if matches!(e, FsError::Exists) {
-                        self.keep_beside(own, path)
-                    } else {
-                        Err(e)
-                    }
-                });
+                return self.back_or_beside(own, path);
             }
             Err(e) => return Err(e),
         }
         match self.look(own)? {
-            Some(stat) if stat.key == ours.key => self.fs.remove_file(own).or(Ok(())),
+            Some(stat) if is_still(ours, &stat) => self.fs.remove_file(own).or(Ok(())),
             Some(_) => {
                 // Newer still: it belongs at the path, and what stood there before it beside it.
                 self.fs.exchange(own, path)?;
                 self.keep_beside(own, path)
             }
             None => Ok(()),
+        }
+    }
+
+    /// Puts something of the user's back to where it was; beside it, if something else is there by now.
+    fn back_or_beside(&self, own: &str, path: &str) -> Result<(), FsError> {
+        match self.fs.rename(own, path) {
+            Err(FsError::Exists) => self.keep_beside(own, path),
+            result => result,
         }
     }
 
@@ -448,6 +503,11 @@ impl<'a> Applier<'a> {
                 result => Some(result),
             })
             .unwrap_or(Err(FsError::Exists))
+    }
+
+    /// Notes what the disk says of an object now: another of its names, or a later step, may be about it, too.
+    fn note_moved(&mut self, stat: &Stat) {
+        self.renamed.insert(stat.key, stat.print);
     }
 
     /// Whether an object that was moved still has the bytes expected; its time of last change of anything is of the move.
@@ -491,7 +551,7 @@ impl<'a> Applier<'a> {
         match self.look(to)? {
             Some(stat) if expected.same_object(&stat) => {
                 if self.same_bytes(expected, &stat) {
-                    self.renamed.insert(stat.key, stat.print);
+                    self.note_moved(&stat);
                     return Ok(Outcome::Done(Some(stat)));
                 }
                 // Moved, and its bytes were changed meanwhile: the record keeps what it knew, so that the scan sees that.
@@ -517,7 +577,7 @@ impl<'a> Applier<'a> {
         Ok(self.fs.list(dir)?.iter().any(|(listed, _)| listed == name))
     }
 
-    fn remove(&self, path: &str, expected: &Expected, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
+    fn remove(&mut self, path: &str, expected: &Expected, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
         match self.look(path)? {
             Some(stat) if self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),
@@ -529,13 +589,12 @@ impl<'a> Applier<'a> {
             Err(FsError::NotFound) => return Ok(Outcome::Changed),
             Err(e) => return Err(e),
         }
-        if !self.look(&aside)?.is_some_and(|stat| self.same_bytes(expected, &stat)) {
-            match self.fs.rename(&aside, path) {
-                Ok(()) => {}
-                Err(FsError::Exists) => self.keep_beside(&aside, path)?,
-                Err(e) => return Err(e),
+        match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
+            Some(stat) => self.note_moved(&stat),
+            None => {
+                self.back_or_beside(&aside, path)?;
+                return Ok(Outcome::Changed);
             }
-            return Ok(Outcome::Changed);
         }
         kept.push(Kept {
             path: path.to_owned(),
@@ -559,6 +618,12 @@ impl<'a> Applier<'a> {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Whether an object is the very one that the engine made, with the bytes that it had then.
+fn is_still(ours: &Stat, stat: &Stat) -> bool {
+    let bytes = |stat: &Stat| (stat.print.size, stat.print.mtime_ns);
+    (stat.kind, stat.key) == (ours.kind, ours.key) && bytes(stat) == bytes(ours)
 }
 
 /// What a step needs the bytes of a file for.

@@ -4,7 +4,7 @@ use crate::core::{Commit, Core, Input, ScanEnd, ToApply, ToRead};
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applied, Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
-use bifold_disk::fs::{Fs, FsError};
+use bifold_disk::fs::{Entry, Fs, FsError};
 use bifold_disk::read::{Read, read};
 use bifold_disk::root::mark;
 use bifold_disk::scan::{Scanned, Scope, scan};
@@ -195,12 +195,21 @@ impl Carrier {
         if self.dry {
             return Ok(());
         }
-        let old = self.store.history_before(wall_ms.saturating_sub(HISTORY_MS), TIDY_AT_ONCE)?;
         let mut removed = Vec::new();
-        for taken in old.into_iter().filter(|t| !open_sides.contains(&t.content)) {
-            let Some(root) = self.roots.get(&taken.replica) else {
-                continue;
-            };
+        for root in self.roots.values() {
+            if root.in_session_since.load(Ordering::Relaxed) > 0 {
+                let found = self.unnoted(root, wall_ms)?;
+                self.store
+                    .commit(|tx| found.iter().try_for_each(|taken| tx.add_history(taken)))?;
+            }
+        }
+        let mut old = Vec::new();
+        for root in self.roots.values() {
+            let before = wall_ms.saturating_sub(HISTORY_MS);
+            let taken = self.store.history_before(root.replica, before, TIDY_AT_ONCE)?;
+            old.extend(taken.into_iter().map(|taken| (root.clone(), taken)));
+        }
+        for (root, taken) in old.into_iter().filter(|(_, t)| !open_sides.contains(&t.content)) {
             match root.fs.remove_file(&format!("{HISTORY}/{}", taken.stored)) {
                 Ok(()) | Err(FsError::NotFound) => removed.push(taken),
                 Err(e) => tracing::warn!(stored = taken.stored, %e, "stays in the history"),
@@ -217,6 +226,42 @@ impl Carrier {
         Ok(())
     }
 
+    /// What lies in the history of a root and is not in the index: a run was killed between the two.
+    fn unnoted(&self, root: &Root, wall_ms: u64) -> Result<Vec<Taken>, CarryError> {
+        let listed = root.fs.list(HISTORY).unwrap_or_else(|e| {
+            tracing::warn!(root = %root.path.display(), %e, "its history cannot be listed");
+            Vec::new()
+        });
+        let noted: BTreeSet<String> = self
+            .store
+            .history_of(root.replica, usize::MAX)?
+            .into_iter()
+            .map(|taken| taken.stored)
+            .collect();
+        let mut chunker = Chunker::new();
+        let stop = AtomicBool::new(false);
+        let mut found = Vec::new();
+        for (stored, entry) in listed.into_iter().filter(|(name, _)| !noted.contains(name)) {
+            let (Entry::Plain(stat), Some(name)) = (entry, name_before(&stored)) else {
+                continue;
+            };
+            let path = format!("{HISTORY}/{stored}");
+            match read(root.fs.as_ref(), &path, stat.kind, &stop, &mut chunker) {
+                Ok(read) => found.push(Taken {
+                    replica: root.replica,
+                    content: read.bytes.id(),
+                    path: name.to_owned(),
+                    time_ms: wall_ms,
+                    reason: Reason::Replaced,
+                    size: read.stat.print.size,
+                    stored,
+                }),
+                Err(problem) => tracing::warn!(stored, problem.message, "in the history, and not noted"),
+            }
+        }
+        Ok(found)
+    }
+
     /// Finds out where the bytes for some steps can be had: on the target's own disk first, then in the history, then where
     /// other replicas show them.
     ///
@@ -224,7 +269,7 @@ impl Carrier {
     /// If the index cannot be read.
     pub fn jobs(&self, core: &Core, id: ReplicaId, steps: Vec<ToApply>) -> Result<Vec<Job>, CarryError> {
         let mut jobs = Vec::with_capacity(steps.len());
-        let has_history = !self.store.history_before(u64::MAX >> 1, 1)?.is_empty();
+        let has_history = self.store.has_history()?;
         for step in steps {
             let supply = match content_of(&step.action) {
                 Some((content, size)) => self.supply(core, id, &step, content, size, has_history)?,
@@ -236,6 +281,8 @@ impl Carrier {
             jobs.push(Job {
                 action: step.action,
                 supply,
+                after_commit: step.after_commit,
+                leaving: step.leaving,
             });
         }
         Ok(jobs)
@@ -322,6 +369,14 @@ impl Carrier {
         }
         Ok(supply)
     }
+}
+
+/// The name that something in the history had before, as its stored name says.
+fn name_before(stored: &str) -> Option<&str> {
+    let mut parts = stored.splitn(3, '-');
+    u64::from_str_radix(parts.next()?, 16).ok()?;
+    parts.next()?.parse::<usize>().ok()?;
+    parts.next()
 }
 
 /// Scans a root, and then looks whether it is still the one that was synced.
@@ -413,6 +468,14 @@ fn read_one(fs: &dyn Fs, file: &ToRead, stop: &AtomicBool, chunker: &mut Chunker
     read(fs, &file.path, file.kind, stop, chunker)
 }
 
+/// Who is told what became of steps.
+pub trait Listener {
+    /// Tells.
+    fn tell(&mut self, input: Input);
+    /// Waits until all that was told was taken in, and what that asked to be committed is in the index. False if that won't be.
+    fn wait_until_noted(&mut self) -> bool;
+}
+
 /// Takes steps, batch by batch; after each the disk is synced, and what became of it is told.
 pub fn run_apply(
     root: &Root,
@@ -421,13 +484,17 @@ pub fn run_apply(
     threads: usize,
     stop: &AtomicBool,
     progress: &(dyn Fn(u64) + Sync),
-    tell: &mut dyn FnMut(Input),
+    listener: &mut dyn Listener,
 ) {
     let mut applier = Applier::new(root.fs.as_ref(), &root.ignore, stop, run, threads);
     let mut rest = jobs.as_slice();
-    while !rest.is_empty() && !stop.load(Ordering::Relaxed) {
+    let mut goes_on = true;
+    while goes_on && !rest.is_empty() && !stop.load(Ordering::Relaxed) {
+        if rest.len() < jobs.len() && rest[0].after_commit && !listener.wait_until_noted() {
+            break;
+        }
         if let Some(why) = why_another(root) {
-            tell(Input::Halt(root.replica, why));
+            listener.tell(Input::Halt(root.replica, why));
             break;
         }
         let (mut steps, mut bytes) = (0, 0);
@@ -435,14 +502,18 @@ pub fn run_apply(
             bytes += content_of(&rest[steps].action).map_or(0, |(_, size)| size);
             steps += 1;
         }
-        let Applied { outcomes, kept, moved } = applier.apply(&rest[..steps], progress);
-        let refused = outcomes.iter().any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
-        tell(Input::Applied(root.replica, outcomes, kept, moved));
+        applier.apply(&rest[..steps], progress, &mut |applied, more| {
+            let Applied { outcomes, kept, moved } = applied;
+            let refused = outcomes.iter().any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
+            listener.tell(Input::Applied(root.replica, outcomes, kept, moved));
+            if refused && let Ok(Some(why)) = root.is_another() {
+                listener.tell(Input::Halt(root.replica, why));
+                goes_on = false;
+            }
+            goes_on &= !more || listener.wait_until_noted();
+            goes_on
+        });
         rest = &rest[steps..];
-        if refused && let Ok(Some(why)) = root.is_another() {
-            tell(Input::Halt(root.replica, why));
-            break;
-        }
     }
-    tell(Input::ApplyEnded(root.replica));
+    listener.tell(Input::ApplyEnded(root.replica));
 }

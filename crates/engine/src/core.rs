@@ -130,6 +130,11 @@ pub struct ToApply {
     pub action: Action,
     /// Other replicas that show the bytes it needs, with the paths.
     pub origins: Vec<(ReplicaId, String)>,
+    /// What became of the steps before it must be in the index first: it is begun once the answer about them was taken in, and
+    /// what that asked to be committed is.
+    pub after_commit: bool,
+    /// The index says that what it is about may be gone for a moment.
+    pub leaving: bool,
 }
 
 /// What is to be written to the index.

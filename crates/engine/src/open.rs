@@ -117,9 +117,10 @@ fn enter(
             },
             Known::New { instead_of, why, .. } => {
                 tracing::info!(root = %spec.path.display(), why, "joins as new");
-                retired.extend(instead_of);
+                let id = ReplicaId((options.random)().max(1));
+                retired.extend(instead_of.map(|old| (old, id)));
                 Hosted {
-                    id: ReplicaId((options.random)().max(1)),
+                    id,
                     folder,
                     root: spec.path.clone(),
                     identity: spec.identity,
@@ -149,10 +150,11 @@ fn enter(
             for other in &others {
                 tx.set_folder(other.id, folder)?;
             }
-            for id in &retired {
-                tx.retire(*id)?;
+            for (old, _) in &retired {
+                tx.retire(*old)?;
             }
-            hosted.iter().try_for_each(|h| tx.put_replica(h))
+            hosted.iter().try_for_each(|h| tx.put_replica(h))?;
+            retired.iter().try_for_each(|(old, new)| tx.give_history(*old, *new))
         })?;
     }
     let mut roots = Vec::new();

@@ -1,6 +1,6 @@
 //! The loop: inputs to the core, effects to threads. A thin shell on tokio; what it does between two steps decides nothing.
 
-use crate::carry::{Carrier, CarryError, run_apply, run_read, run_scan};
+use crate::carry::{Carrier, CarryError, Listener, run_apply, run_read, run_scan};
 use crate::core::{Core, Effect, HostState, Input, Status};
 use crate::root::Root;
 use bifold_disk::apply::{Job, kind_of};
@@ -83,8 +83,24 @@ pub fn random() -> u64 {
 /// What comes in from threads.
 enum Told {
     Input(Input),
+    /// All that was told before has been carried out, once this is answered.
+    AllNoted(std::sync::mpsc::SyncSender<()>),
     /// A task has told all it had to.
     Ended,
+}
+
+/// How a thread tells the loop. That may have ended with an error: then nobody wants to know.
+struct Thread(mpsc::Sender<Told>);
+
+impl Listener for Thread {
+    fn tell(&mut self, input: Input) {
+        let _ = self.0.blocking_send(Told::Input(input));
+    }
+
+    fn wait_until_noted(&mut self) -> bool {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        self.0.blocking_send(Told::AllNoted(answer)).is_ok() && answered.recv().is_ok()
+    }
 }
 
 /// Gets inputs in from outside: from watchers, or from a person.
@@ -154,7 +170,7 @@ impl Loop {
         for root in roots {
             self.scanned_ahead.insert(root.replica);
             let stop = self.stop.clone();
-            self.spawn(move |tell| run_scan(&root, &Scope::All, &stop, tell));
+            self.spawn(move |listener| run_scan(&root, &Scope::All, &stop, &mut |input| listener.tell(input)));
         }
     }
 
@@ -230,6 +246,7 @@ impl Loop {
                 }
                 Some(told) = self.receive.recv() => match told {
                     Told::Input(input) => inputs.push_back(input),
+                    Told::AllNoted(answer) => answer.send(()).unwrap_or_default(), // nobody may wait any more
                     Told::Ended => self.running -= 1,
                 },
                 Ok(()) = progress.changed() => {
@@ -274,14 +291,14 @@ impl Loop {
                         continue;
                     };
                     let stop = self.stop.clone();
-                    self.spawn(move |tell| run_scan(&root, &scope, &stop, tell));
+                    self.spawn(move |listener| run_scan(&root, &scope, &stop, &mut |input| listener.tell(input)));
                 }
                 Effect::Read(id, files) => {
                     let Some(root) = self.carrier.root(id).cloned() else {
                         continue;
                     };
                     let (stop, threads) = (self.stop.clone(), self.options.threads);
-                    self.spawn(move |tell| run_read(&root, &files, threads, &stop, tell));
+                    self.spawn(move |listener| run_read(&root, &files, threads, &stop, &mut |input| listener.tell(input)));
                 }
                 // What would be done is told once all is known.
                 Effect::Apply(id, _) if self.options.dry => inputs.push_back(Input::ApplyEnded(id)),
@@ -311,7 +328,7 @@ impl Loop {
         let Some(root) = self.carrier.root(id).cloned() else { return };
         let (stop, threads, progress) = (self.stop.clone(), self.options.threads, self.progress.clone());
         let run = self.run.fetch_add(1, Ordering::Relaxed);
-        self.spawn(move |tell| {
+        self.spawn(move |listener| {
             let of = jobs
                 .iter()
                 .filter_map(|j| bifold_disk::apply::content_of(&j.action))
@@ -322,19 +339,16 @@ impl Loop {
                 let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
                 progress.send_replace((id, bytes, of));
             };
-            run_apply(&root, jobs, run, threads, &stop, &count, tell);
+            run_apply(&root, jobs, run, threads, &stop, &count, listener);
         });
     }
 
-    fn spawn(&mut self, work: impl FnOnce(&mut dyn FnMut(Input)) + Send + 'static) {
+    fn spawn(&mut self, work: impl FnOnce(&mut Thread) + Send + 'static) {
         self.running += 1;
-        let send = self.send.clone();
+        let mut thread = Thread(self.send.clone());
         tokio::task::spawn_blocking(move || {
-            work(&mut |input| {
-                // The loop may have ended with an error: then nobody wants to know.
-                let _ = send.blocking_send(Told::Input(input));
-            });
-            let _ = send.blocking_send(Told::Ended);
+            work(&mut thread);
+            let _ = thread.0.blocking_send(Told::Ended);
         });
     }
 }

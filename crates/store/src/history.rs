@@ -72,15 +72,26 @@ impl Store {
         )
     }
 
-    /// What was taken away before a time, in milliseconds since 1970; oldest first, at most `limit` files.
+    /// What was taken away from a replica before a time, in milliseconds since 1970; oldest first, at most `limit` files.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub fn history_before(&self, time_ms: u64, limit: usize) -> Result<Vec<Taken>, StoreError> {
+    pub fn history_before(&self, replica: ReplicaId, time_ms: u64, limit: usize) -> Result<Vec<Taken>, StoreError> {
         self.taken(
-            "history.time_ms < ?1 ORDER BY history.time_ms, history.stored LIMIT ?2",
-            params![time(time_ms), number(limit)],
+            "replica.id = ?1 AND history.time_ms < ?2 ORDER BY history.time_ms, history.stored LIMIT ?3",
+            params![replica.0 as i64, time(time_ms), number(limit)],
         )
+    }
+
+    /// Whether there is anything in any history.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn has_history(&self) -> Result<bool, StoreError> {
+        self.sql(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM history)")?
+                .query_row([], |row| row.get(0))
+        })
     }
 
     fn taken(&self, which: &str, params: impl Params) -> Result<Vec<Taken>, StoreError> {
@@ -136,6 +147,19 @@ impl Tx<'_> {
                 taken.reason.word(),
                 taken.size as i64,
             ],
+        )
+        .map(drop)
+    }
+
+    /// Gives the history of a replica to another, which has its root now.
+    ///
+    /// # Errors
+    /// [`StoreError::NoReplica`]; any error of the file.
+    pub fn give_history(&self, from: ReplicaId, to: ReplicaId) -> Result<(), StoreError> {
+        let (from, to) = (self.key(from)?, self.key(to)?);
+        self.run(
+            "UPDATE OR REPLACE history SET replica = ?2 WHERE replica = ?1",
+            params![from, to],
         )
         .map(drop)
     }

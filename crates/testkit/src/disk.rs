@@ -72,6 +72,8 @@ struct Disk {
     touches: u64,
     touch_act: Option<(u64, Act)>,
     skew_ns: i64,
+    /// The program has found out that files cannot be exchanged here.
+    no_exchange: bool,
 }
 
 /// A simulated disk. Clones are the same disk.
@@ -101,6 +103,7 @@ impl SimFs {
             touches: 0,
             touch_act: None,
             skew_ns: 0,
+            no_exchange: false,
         };
         SimFs {
             disk: Arc::new(Mutex::new(disk)),
@@ -122,6 +125,11 @@ impl SimFs {
     /// Takes the disk out of its place, or puts it back.
     pub fn set_mounted(&self, mounted: bool) {
         self.lock().mounted = mounted;
+    }
+
+    /// A program begins anew, and has to find out for itself what the disk cannot do.
+    pub(crate) fn forget_what_was_found(&self) {
+        self.lock().no_exchange = false;
     }
 
     /// Makes the clock of this disk's computer wrong.

@@ -55,6 +55,9 @@ pub struct Step {
     /// or other bytes into what was moved, and a scan after a crash could not tell. There are few such steps in a plan, whatever
     /// it does.
     pub after_commit: bool,
+    /// Its record says that what it is about may be gone for a moment, or for good: if it was not to be found after a crash, nobody
+    /// has deleted it.
+    pub leaving: bool,
     record: RecordId,
     /// The record was about to be removed before this plan.
     was_leaving: bool,
@@ -192,7 +195,7 @@ impl Replica {
         // cannot exchange files, one that is written is gone for a moment too.
         let mut plan = plan;
         let exchanges = self.nodes.names().exchanges();
-        for step in &plan.steps {
+        for step in &mut plan.steps {
             let leaves = match step.action {
                 Action::Remove { .. } | Action::RemoveDir { .. } => true,
                 Action::Write { .. } => !exchanges,
@@ -203,6 +206,7 @@ impl Replica {
                 && let Some(record) = self.records.get_mut(step.record)
             {
                 record.leaving = true;
+                step.leaving = true;
                 plan.leaving = true;
             }
         }
@@ -691,6 +695,7 @@ impl<'v, 'a> Planner<'v, 'a> {
         self.steps.push(Step {
             action,
             after_commit,
+            leaving: false,
             record,
             was_leaving,
             to,

@@ -81,6 +81,8 @@ impl Core {
             jobs.push(ToApply {
                 action: step.action.clone(),
                 origins: origins.unwrap_or_default(),
+                after_commit: step.after_commit,
+                leaving: step.leaving,
             });
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
@@ -200,10 +202,14 @@ impl Core {
                 }
             }
         }
+        // A power cut must not take the note away, and leave what is done after it.
+        let told = first + outcomes.len();
+        let durable = host.plan.steps.get(told).is_some_and(|next| next.after_commit);
         self.commit(
             id,
             Commit {
                 kept,
+                durable,
                 ..Commit::default()
             },
         );
@@ -227,11 +233,15 @@ impl Core {
         let partial = std::mem::take(&mut host.plan).partial;
         host.rest_ignored &= all_told && !partial;
         host.phase = Phase::Idle;
-        host.again = if host.look_again.is_empty() { 0 } else { host.again + 1 };
+        let progress = host.steps_done > host.steps_before;
+        host.again = if host.look_again.is_empty() || progress {
+            0
+        } else {
+            host.again + 1
+        };
         let look_again: Vec<String> = std::mem::take(&mut host.look_again).into_iter().collect();
         // The rest is planned at once; but what failed only with a change or a retry. If all of a part failed, the whole is
         // planned, so that nothing waits behind what cannot be done.
-        let progress = host.steps_done > host.steps_before;
         host.plan_whole = partial && !progress;
         host.plan_due |= progress || host.plan_whole;
         if std::mem::take(&mut host.new_rules) {

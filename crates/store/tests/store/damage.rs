@@ -57,7 +57,7 @@ fn use_all(path: &Path) -> Result<Option<bifold_tree::Replica>, StoreError> {
     let _ = store.find_chunk(ChunkId::of(&[1]));
     let kept = store.manifest(manifest().root());
     assert!(kept.is_err() || kept.is_ok_and(|m| m.is_none_or(|m| m == manifest())));
-    let _ = store.history_before(u64::MAX, 10);
+    let _ = store.history_before(ReplicaId(7), u64::MAX, 10);
     let mut other = replica(7);
     Disk::default().write("other", "other").scan(&mut other, 9000);
     if let Some(changes) = other.take_changes() {

@@ -126,8 +126,13 @@ fn the_history_is_found_by_content_time_and_replica() {
     store.commit(|tx| all.iter().try_for_each(|t| tx.add_history(t))).unwrap();
     let [one, two, three] = all;
     assert_eq!(store.history(content("x")).unwrap(), [three.clone(), one.clone()]);
-    assert_eq!(store.history_before(3, 9).unwrap(), [one.clone(), two.clone()]);
-    assert_eq!(store.history_before(u64::MAX, 1).unwrap(), std::slice::from_ref(&one));
+    assert_eq!(store.history_before(ReplicaId(7), 3, 9).unwrap(), [one.clone(), two.clone()]);
+    assert_eq!(
+        store.history_before(ReplicaId(7), u64::MAX, 1).unwrap(),
+        std::slice::from_ref(&one)
+    );
+    assert_eq!(store.history_before(ReplicaId(9), u64::MAX, 9).unwrap(), []);
+    assert!(store.has_history().unwrap());
     assert_eq!(store.history_of(ReplicaId(7), usize::MAX).unwrap(), [two, one.clone()]);
     let removed = store.commit(|tx| {
         Ok((

@@ -140,6 +140,7 @@ impl Disk {
 
     fn exchange(&mut self, a: &str, b: &str, now_ns: i64) -> FsResult<()> {
         if !self.traits.exchange {
+            self.no_exchange = true;
             return Err(FsError::Unsupported);
         }
         let (a_dir, a_name, x) = self.parent(a)?;
@@ -210,7 +211,7 @@ impl Fs for SimFs {
     }
 
     fn exchanges(&self) -> bool {
-        self.lock().traits.exchange
+        !self.lock().no_exchange
     }
 
     fn keeps_exec(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::listing::{Listed, ListedProblem, Listing, word};
 use super::{Choice, Device, World};
 use bifold_disk::scan::Scope;
-use bifold_engine::carry::{Carrier, CarryError, run_apply, run_read, run_scan};
+use bifold_engine::carry::{Carrier, CarryError, Listener, run_apply, run_read, run_scan};
 use bifold_engine::core::{Core, Decide, Effect, Input, Side};
 use bifold_engine::open::{OpenOptions, open};
 use bifold_engine::root::RootSpec;
@@ -45,6 +45,9 @@ impl Program {
             }
         };
         let mut store = Store::open(&world.index.path()).map_err(|e| Stop::Broken(e.to_string()))?;
+        for member in members {
+            world.devices[*member].fs.forget_what_was_found();
+        }
         let spec = |device: &Device| RootSpec {
             name: device.name.clone(),
             path: device.path.clone(),
@@ -147,12 +150,7 @@ impl Program {
             if count > MANY {
                 return Err(Stop::Broken(format!("the program does not come to rest; next is {input:?}")));
             }
-            for effect in self.core.step(input, world.moments.wall_ms()) {
-                self.carry_out(world, effect)?;
-                if world.moments.ended() {
-                    return Err(Stop::Ended);
-                }
-            }
+            self.step(world, input)?;
         }
         if self.core.is_quiet() {
             self.core.forget_decisions();
@@ -198,10 +196,30 @@ impl Program {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 let jobs = self.carrier.jobs(&self.core, id, steps).map_err(|e| failed(world, e))?;
                 world.runs += 1;
-                run_apply(&root, jobs, world.runs, 1, &stop, &|_| {}, &mut tell);
+                let run = world.runs;
+                let mut listener = Applying {
+                    program: self,
+                    world,
+                    told: Vec::new(),
+                    stopped: Ok(()),
+                };
+                run_apply(&root, jobs, run, 1, &stop, &|_| {}, &mut listener);
+                let Applying { told: rest, stopped, .. } = listener;
+                stopped?;
+                told = rest;
             }
         }
         self.inputs.extend(told);
+        Ok(())
+    }
+
+    fn step(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
+        for effect in self.core.step(input, world.moments.wall_ms()) {
+            self.carry_out(world, effect)?;
+            if world.moments.ended() {
+                return Err(Stop::Ended);
+            }
+        }
         Ok(())
     }
 
@@ -245,5 +263,28 @@ impl Program {
         listing.applied = applied - self.applied;
         listing.copied = copied - self.copied;
         listing
+    }
+}
+
+/// Steps being taken: what became of them is told to the core when they are over, or when the index is to know first.
+struct Applying<'a> {
+    program: &'a mut Program,
+    world: &'a mut World,
+    told: Vec<Input>,
+    stopped: Result<(), Stop>,
+}
+
+impl Listener for Applying<'_> {
+    fn tell(&mut self, input: Input) {
+        self.told.push(input);
+    }
+
+    fn wait_until_noted(&mut self) -> bool {
+        for input in std::mem::take(&mut self.told) {
+            if self.stopped.is_ok() {
+                self.stopped = self.program.step(self.world, input);
+            }
+        }
+        self.stopped.is_ok()
     }
 }
