@@ -11,7 +11,12 @@ pub(super) type Wd = i32;
 /// Deeper than any directory can be that a path leads to: on the way up from somewhere, so many steps mean a circle.
 const DEEPEST: usize = 4096;
 
+/// Which directory it is: the numbers of its device and its inode.
+pub(super) type Identity = (u64, u64);
+
 struct Dir {
+    /// Unknown of the root, which is where it is.
+    identity: Option<Identity>,
     /// Where it is; `None` for the root, and for what has just been moved away.
     place: Option<(Wd, OsString)>,
     children: HashMap<OsString, Wd>,
@@ -31,6 +36,7 @@ impl Dirs {
             dirs: HashMap::from([(
                 root,
                 Dir {
+                    identity: None,
                     place: None,
                     children: HashMap::new(),
                 },
@@ -65,23 +71,45 @@ impl Dirs {
     }
 
     /// Puts a directory in its place, whether it is known (somewhere else) or new. Whether it was new.
-    pub(super) fn put(&mut self, wd: Wd, parent: Wd, name: &OsStr) -> bool {
+    pub(super) fn put(&mut self, wd: Wd, parent: Wd, name: &OsStr, identity: Identity) -> bool {
         if wd == self.root {
             return false;
         }
         let new = !self.dirs.contains_key(&wd);
-        if !new {
-            self.detach(wd);
-        }
-        if let Some(parent) = self.dirs.get_mut(&parent) {
-            parent.children.insert(name.to_owned(), wd);
-        }
         let dir = self.dirs.entry(wd).or_insert_with(|| Dir {
+            identity: None,
             place: None,
             children: HashMap::new(),
         });
-        dir.place = Some((parent, name.to_owned()));
+        dir.identity = Some(identity);
+        self.place(wd, parent, name);
         new
+    }
+
+    /// Puts a directory that is known in its place.
+    pub(super) fn place(&mut self, wd: Wd, parent: Wd, name: &OsStr) {
+        self.detach(wd);
+        if let Some(parent) = self.dirs.get_mut(&parent) {
+            parent.children.insert(name.to_owned(), wd);
+        }
+        if let Some(dir) = self.dirs.get_mut(&wd) {
+            dir.place = Some((parent, name.to_owned()));
+        }
+    }
+
+    /// Whether a number is that of a directory.
+    pub(super) fn knows(&self, wd: Wd) -> bool {
+        self.dirs.contains_key(&wd)
+    }
+
+    /// Whether a directory of that name is known in another.
+    pub(super) fn has(&self, wd: Wd, name: &OsStr) -> bool {
+        self.dirs.get(&wd).is_some_and(|dir| dir.children.contains_key(name))
+    }
+
+    /// Which directory it is.
+    pub(super) fn identity(&self, wd: Wd) -> Option<Identity> {
+        self.dirs.get(&wd)?.identity
     }
 
     /// Takes the directory of that name out of its place, with all below it.
@@ -133,13 +161,13 @@ mod tests {
     #[test]
     fn a_moved_directory_takes_all_below_it_along() {
         let mut dirs = Dirs::new(1);
-        assert!(dirs.put(2, 1, "a".as_ref()));
-        assert!(dirs.put(3, 2, "b".as_ref()));
-        assert!(dirs.put(4, 3, "c".as_ref()));
+        assert!(dirs.put(2, 1, "a".as_ref(), (0, 2)));
+        assert!(dirs.put(3, 2, "b".as_ref(), (0, 3)));
+        assert!(dirs.put(4, 3, "c".as_ref(), (0, 4)));
         assert_eq!(dirs.path(4).unwrap(), Path::new("a/b/c"));
         assert_eq!(dirs.take(2, "b".as_ref()), Some(3));
         assert_eq!(dirs.path(4), None);
-        assert!(!dirs.put(3, 1, "d".as_ref()));
+        assert!(!dirs.put(3, 1, "d".as_ref(), (0, 3)));
         assert_eq!(dirs.path(4).unwrap(), Path::new("d/c"));
         assert!(dirs.forget_all(3).is_empty());
         assert_eq!(dirs.take(1, "d".as_ref()), Some(3));
@@ -150,8 +178,8 @@ mod tests {
     #[test]
     fn a_name_that_was_given_to_another_stays_with_it() {
         let mut dirs = Dirs::new(1);
-        dirs.put(2, 1, "a".as_ref());
-        dirs.put(3, 1, "a".as_ref());
+        dirs.put(2, 1, "a".as_ref(), (0, 2));
+        dirs.put(3, 1, "a".as_ref(), (0, 3));
         dirs.forget(2);
         assert_eq!(dirs.take(1, "a".as_ref()), Some(3));
     }

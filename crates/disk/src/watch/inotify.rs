@@ -2,7 +2,8 @@
 //!
 //! A new directory is watched before it is told of, so what is made in it is either told of by itself or found by the scan
 //! of the directory. Paths are made when an event is read and not when it happened: by then a directory may be elsewhere;
-//! but then the event of its move comes after, and tells of it as a whole.
+//! but then the event of its move comes after, and tells of it as a whole. A directory is watched only by way of the very
+//! directory that it is in; while that is not where it was last seen, it waits until the events of the moves have been read.
 
 use super::batch::Batch;
 use super::dirs::{Dirs, Wd};
@@ -12,10 +13,13 @@ use crate::native::OWN_DIR;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, Event, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +35,6 @@ const DIR: WatchFlags = WatchFlags::ATTRIB
     .union(WatchFlags::MODIFY)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::DONT_FOLLOW)
     .union(WatchFlags::EXCL_UNLINK)
     .union(WatchFlags::ONLYDIR);
 /// What is asked of the root besides.
@@ -95,7 +98,10 @@ impl Drop for Source {
 struct Tree {
     fd: OwnedFd,
     root: PathBuf,
+    root_fd: OwnedFd,
     dirs: Dirs,
+    /// Directories in which something may be that is not watched: it was not found there, or they were not where they should be.
+    unsure: BTreeSet<Wd>,
     /// Directories that were moved away, by the number that both ends of a move have, until the other end is seen.
     moving: Vec<(u32, Wd)>,
 }
@@ -105,14 +111,23 @@ impl Tree {
     fn cover(root: &Path) -> Result<Tree, WatchError> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|e| failed(root, e))?;
         let wd = inotify::add_watch(&fd, root, ROOT).map_err(|e| failed(root, e))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root_fd = rustix::fs::open(root, flags, Mode::empty()).map_err(|e| failed(root, e))?;
+        if !by_handle(&root_fd).exists() {
+            return Err(WatchError::Refused {
+                path: root.to_owned(),
+                source: io::Error::other("/proc is not mounted"),
+            });
+        }
         let mut tree = Tree {
             fd,
             root: root.to_owned(),
             dirs: Dirs::new(wd),
+            unsure: BTreeSet::from([wd]),
             moving: Vec::new(),
+            root_fd,
         };
-        let names = tree.subdirs(wd, root);
-        tree.add_all(names)?;
+        tree.look_again()?;
         Ok(tree)
     }
 
@@ -123,26 +138,74 @@ impl Tree {
 
     fn add_all(&mut self, mut todo: Vec<(Wd, OsString)>) -> Result<(), WatchError> {
         while let Some((parent, name)) = todo.pop() {
-            let Some(dir) = self.dirs.path(parent) else { continue };
-            let path = self.root.join(dir).join(&name);
-            match inotify::add_watch(&self.fd, &path, DIR) {
-                Ok(wd) => {
+            let opened = match self.open(parent) {
+                Some(dir) => step(dir.as_fd(), &name),
+                None => Err(Errno::NOENT),
+            };
+            let added = opened.and_then(|dir| {
+                let wd = inotify::add_watch(&self.fd, by_handle(&dir), DIR)?;
+                let stat = rustix::fs::fstat(&dir)?;
+                Ok((wd, dir, (stat.st_dev, stat.st_ino)))
+            });
+            match added {
+                Ok((wd, dir, identity)) => {
                     // One that is known has been gone through, and has told of what came since.
-                    if self.dirs.put(wd, parent, &name) {
-                        todo.append(&mut self.subdirs(wd, &path));
+                    if self.dirs.put(wd, parent, &name, identity) {
+                        todo.append(&mut self.subdirs(wd, &dir));
                     }
                 }
-                // Gone; a link; or not for us to read, which the scan reports.
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
-                Err(e) => return Err(failed(&path, e)),
+                // Gone, or moved, or what it is in was.
+                Err(Errno::NOENT) => {
+                    self.unsure.insert(parent);
+                }
+                // A link; or not for us to read, which the scan reports.
+                Err(Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
+                Err(e) => {
+                    let dir = self.dirs.path(parent).unwrap_or_default();
+                    return Err(failed(&self.root.join(dir).join(&name), e));
+                }
             }
         }
         Ok(())
     }
 
+    /// Looks once more into directories in which something may be that is not watched.
+    fn look_again(&mut self) -> Result<(), WatchError> {
+        for wd in std::mem::take(&mut self.unsure) {
+            if !self.dirs.knows(wd) {
+                continue;
+            }
+            match self.open(wd) {
+                Some(dir) => {
+                    let mut new = self.subdirs(wd, &dir);
+                    new.retain(|(_, name)| !self.dirs.has(wd, name));
+                    self.add_all(new)?;
+                }
+                // It was moved: where to is yet to be told.
+                None => {
+                    self.unsure.insert(wd);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a watched directory; not if it is not where it was last seen. No link is followed.
+    fn open(&self, wd: Wd) -> Option<OwnedFd> {
+        let mut at = self.root_fd.try_clone().ok()?;
+        if wd == self.dirs.root() {
+            return Some(at);
+        }
+        for name in self.dirs.names(wd)? {
+            at = step(at.as_fd(), name).ok()?;
+        }
+        let stat = rustix::fs::fstat(&at).ok()?;
+        (self.dirs.identity(wd) == Some((stat.st_dev, stat.st_ino))).then_some(at)
+    }
+
     /// The directories in one. What cannot be read is the scan's to report.
-    fn subdirs(&self, wd: Wd, path: &Path) -> Vec<(Wd, OsString)> {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    fn subdirs(&self, wd: Wd, dir: &OwnedFd) -> Vec<(Wd, OsString)> {
+        let entries = std::fs::read_dir(by_handle(dir)).into_iter().flatten().flatten();
         let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()));
         dirs.map(|entry| (wd, entry.file_name()))
             .filter(|(_, name)| !self.is_own(wd, name))
@@ -163,6 +226,17 @@ impl Tree {
             }
         }
     }
+}
+
+/// Opens a directory in another, not through a link.
+fn step(dir: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::io::retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))
+}
+
+/// The path by which the system finds what is open: whatever happens to its name, and however long its path is.
+fn by_handle(dir: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", dir.as_raw_fd()).into()
 }
 
 /// Why a directory cannot be watched.
@@ -301,6 +375,9 @@ impl Watch {
                 }
             }
         }
+        if let Err(error) = self.tree.look_again() {
+            self.limited = Some(error);
+        }
         if let Some(why) = lost {
             // Which directories came and went is not known: all are watched anew.
             match Tree::cover(&self.tree.root) {
@@ -360,11 +437,15 @@ impl Told<'_> {
             match self.tree.moving.iter().position(|&(cookie, _)| cookie == event.cookie()) {
                 Some(n) => {
                     let (_, moved) = self.tree.moving.swap_remove(n);
-                    self.tree.dirs.put(moved, wd, name);
+                    self.tree.dirs.place(moved, wd, name);
                 }
                 None => watched = self.tree.add(wd, name),
             }
-        } else if is_dir && what.contains(ReadFlags::CREATE) {
+        } else if is_dir
+            && (what.contains(ReadFlags::CREATE)
+                // It may not have been for us to read before.
+                || what.contains(ReadFlags::ATTRIB) && !self.tree.dirs.has(wd, name))
+        {
             watched = self.tree.add(wd, name);
         }
         if let Some(path) = self.path(wd, name) {

@@ -263,3 +263,68 @@ fn dropping_ends_it() {
     fs::write(dir.path().join("a"), "1").unwrap();
     assert!(told.recv().is_err(), "the sender is gone");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_made_right_before_the_one_it_is_in_is_moved_is_watched() {
+    let seen = Seen::new();
+    for i in 0..200 {
+        let (tmp, done) = (format!("tmp{i}"), format!("done{i}"));
+        fs::create_dir_all(seen.path(&format!("{tmp}/sub/below"))).unwrap();
+        fs::rename(seen.path(&tmp), seen.path(&done)).unwrap();
+    }
+    seen.all();
+    for i in 0..200 {
+        fs::write(seen.path(&format!("done{i}/sub/below/f")), "").unwrap();
+    }
+    let files: Vec<String> = (0..200).map(|i| format!("done{i}/sub/below/f")).collect();
+    seen.until(&files.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_takes_the_place_of_another_is_not_taken_for_it() {
+    use std::os::unix::fs::symlink;
+    let seen = Seen::after(|root| {
+        for dir in ["a", "c/new", "x", "o/sub"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+    });
+    fs::create_dir(seen.path("a/new")).unwrap();
+    fs::rename(seen.path("a"), seen.path("b")).unwrap();
+    fs::rename(seen.path("c"), seen.path("a")).unwrap();
+    fs::create_dir(seen.path("x/sub")).unwrap();
+    fs::rename(seen.path("x"), seen.path("x2")).unwrap();
+    symlink("o", seen.path("x")).unwrap();
+    seen.all();
+    let files = ["a/new/f", "b/new/f", "x2/sub/f", "o/sub/f"];
+    for file in files {
+        fs::write(seen.path(file), "").unwrap();
+    }
+    seen.until(&files);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn directories_deeper_than_a_path_can_name_are_watched() {
+    let name = "n".repeat(200);
+    let deep = vec![name.as_str(); 25].join("/");
+    // Made from inside, as a path cannot be so long.
+    let make = |root: &Path| {
+        let mut at = fs::File::open(root).unwrap();
+        for _ in 0..25 {
+            rustix::fs::mkdirat(&at, name.as_str(), rustix::fs::Mode::RWXU).unwrap();
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+            at = rustix::fs::openat(&at, name.as_str(), flags, rustix::fs::Mode::empty())
+                .unwrap()
+                .into();
+        }
+        at
+    };
+    let last = std::sync::Mutex::new(None);
+    let seen = Seen::after(|root| *last.lock().unwrap() = Some(make(root)));
+    let at = last.lock().unwrap().take().unwrap();
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    drop(rustix::fs::openat(&at, "f", flags, rustix::fs::Mode::RWXU).unwrap());
+    seen.until(&[&format!("{deep}/f")]);
+}
