@@ -192,6 +192,7 @@ impl<'a> Applier<'a> {
             }
             applied.outcomes.push(outcome);
         }
+        touched.extend(applied.kept.iter().map(|kept| format!("{HISTORY}/{}", kept.stored)));
         let touched: Vec<&str> = touched.iter().map(String::as_str).collect();
         if !touched.is_empty()
             && let Err(e) = self.fs.sync(&touched)
@@ -526,10 +527,10 @@ impl<'a> Applier<'a> {
     }
 
     fn rename(&mut self, from: &str, to: &str, expected: &Expected) -> Result<Outcome, FsError> {
-        match self.look(from)? {
-            Some(stat) if expected.same_object(&stat) => {}
+        let was_unchanged = match self.look(from)? {
+            Some(stat) if expected.same_object(&stat) => self.unchanged(expected, &stat),
             _ => return Ok(Outcome::Changed),
-        }
+        };
         match self.fs.rename(from, to) {
             Ok(()) => {}
             Err(FsError::Exists | FsError::NotFound) => return Ok(Outcome::Changed),
@@ -550,7 +551,7 @@ impl<'a> Applier<'a> {
         }
         match self.look(to)? {
             Some(stat) if expected.same_object(&stat) => {
-                if self.same_bytes(expected, &stat) {
+                if was_unchanged && self.same_bytes(expected, &stat) {
                     self.note_moved(&stat);
                     return Ok(Outcome::Done(Some(stat)));
                 }

@@ -73,11 +73,12 @@ pub fn marked_as(root: &std::path::Path, replica: &str) -> bool {
     text.is_ok_and(|text| serde_json::from_slice::<Marker>(&text).is_ok_and(|m| m.replica == replica))
 }
 
-/// Writes the marker, durably; the old one stays until the new one is whole.
+/// Writes the marker, durably; the old one stays until the new one is whole. Its time is `wall_ms`, milliseconds since 1970: a
+/// program that puts files back from a backup by their times is to see that it is another.
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn mark(fs: &dyn Fs, marker: &Marker) -> Result<(), FsError> {
+pub fn mark(fs: &dyn Fs, marker: &Marker, wall_ms: u64) -> Result<(), FsError> {
     match fs.make_dir(".bifold") {
         Ok(()) | Err(FsError::Exists) => {}
         Err(e) => return Err(e),
@@ -94,7 +95,7 @@ pub fn mark(fs: &dyn Fs, marker: &Marker) -> Result<(), FsError> {
     text.push(b'\n');
     let mut file = fs.create(NEW_MARKER)?;
     file.append(&text)?;
-    file.finish(false, 0)?;
+    file.finish(false, i64::try_from(wall_ms).unwrap_or(0).saturating_mul(1_000_000))?;
     fs.sync(&[NEW_MARKER])?;
     match fs.exchange(NEW_MARKER, MARKER) {
         Ok(()) => remove_if_there(fs, NEW_MARKER)?,

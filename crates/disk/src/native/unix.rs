@@ -13,6 +13,7 @@ use super::{OWN_DIR, OpenError, bad_path, is_path, lock_own};
 use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::{NameRules, System};
 use bifold_tree::{Names, is_name};
+use entry::Facts;
 use errno::error;
 use resolve::{Dir, Root};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -25,6 +26,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+/// Where a file is put for a moment that is renamed where that cannot be done in one step. In the history, where whatever is left there
+/// by a cut is kept.
+const ASIDE: &[u8] = b".bifold/history/0-0-renamed";
 
 /// The file system of this computer below one root.
 ///
@@ -162,11 +167,11 @@ impl Fs for NativeFs {
             if !self.root_is_there()? {
                 return Ok(None);
             }
-            let stat = rustix::fs::fstat(self.root.fd()).map_err(error)?;
-            return Ok(Some(entry::entry(&stat, self.exec)));
+            let facts = Facts::of_open(self.root.fd()).map_err(error)?;
+            return Ok(Some(entry::entry(&facts, self.exec)));
         }
-        match self.in_parent(path, |dir, name| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)) {
-            Ok(stat) => Ok(Some(entry::entry(&stat, self.exec))),
+        match self.in_parent(path, |dir, name| Facts::of(dir, name)) {
+            Ok(facts) => Ok(Some(entry::entry(&facts, self.exec))),
             Err(FsError::NotFound) => Ok(None),
             Err(e) => Err(e),
         }
@@ -196,8 +201,8 @@ impl Fs for NativeFs {
                 continue;
             }
             let fd = dir.fd().map_err(error)?;
-            let entry = match rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => unnamed.unwrap_or_else(|| entry::entry(&stat, self.exec)),
+            let entry = match Facts::of(fd, name) {
+                Ok(facts) => unnamed.unwrap_or_else(|| entry::entry(&facts, self.exec)),
                 // Gone since the directory was read.
                 Err(Errno::NOENT) => continue,
                 Err(e) => return Err(error(e)),
@@ -268,10 +273,17 @@ impl Fs for NativeFs {
         // The disk's own idea of one name is asked only where it folds names at all.
         let (last_from, last_to) = (from.rsplit('/').next().unwrap_or(from), to.rsplit('/').next().unwrap_or(to));
         let one_name = from != to && self.rules.same(last_from, last_to);
+        let to_own = to.split_once('/').is_some_and(|(first, _)| first == OWN_DIR);
         let (from, to) = (self.below(from)?, self.below(to)?);
         let (from_dir, from_name) = self.root.parent(&from).map_err(error)?;
         let (to_dir, to_name) = self.root.parent(&to).map_err(error)?;
-        rename::rename((&from_dir, from_name), (&to_dir, to_name), one_name).map_err(error)
+        let (from, to) = ((&from_dir, from_name), (&to_dir, to_name));
+        let renamed = if to_own {
+            rename::to_own(from, to)
+        } else {
+            rename::rename(from, to, one_name, &|| self.root.parent(ASIDE))
+        };
+        renamed.map_err(error)
     }
 
     fn exchanges(&self) -> bool {
@@ -314,7 +326,7 @@ impl Fs for NativeFs {
             .open_at(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())
             .map_err(error)?;
         let stat = rustix::fs::fstat(&fd).map_err(error)?;
-        entry::plain(&stat, self.exec)?;
+        entry::plain(&Facts::of_open(&fd).map_err(error)?, self.exec)?;
         rustix::fs::fchmod(&fd, entry::exec_mode(Mode::from_raw_mode(stat.st_mode), exec)).map_err(error)
     }
 

@@ -3,13 +3,83 @@
 use super::errno::error;
 use crate::fs::{Entry, FsError, FsResult};
 use bifold_tree::{FileKey, Fingerprint, Kind, Stat};
-use rustix::fs::{FileType, Mode};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use std::io;
 
+/// What the system says.
+pub(super) struct Facts {
+    mode: rustix::fs::RawMode,
+    inode: u64,
+    size: u64,
+    mtime_ns: i64,
+    ctime_ns: i64,
+    /// When it was made; 0 where the system does not tell.
+    born_ns: i64,
+}
+
+impl Facts {
+    /// Of an entry of a directory; a link is not followed.
+    pub(super) fn of<P: rustix::path::Arg + Copy>(dir: impl AsFd, name: P) -> rustix::io::Result<Facts> {
+        match Facts::with_birth(dir.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOSYS | Errno::PERM) => {
+                rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Facts::without_birth(&stat))
+            }
+            told => told,
+        }
+    }
+
+    /// Of what is open.
+    pub(super) fn of_open(fd: impl AsFd) -> rustix::io::Result<Facts> {
+        match Facts::with_birth(fd.as_fd(), c"", AtFlags::EMPTY_PATH) {
+            Err(Errno::NOSYS | Errno::PERM) => rustix::fs::fstat(fd).map(|stat| Facts::without_birth(&stat)),
+            told => told,
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn with_birth<P: rustix::path::Arg>(dir: BorrowedFd<'_>, name: P, flags: AtFlags) -> rustix::io::Result<Facts> {
+        use rustix::fs::{StatxFlags, StatxTimestamp};
+        let time = |t: StatxTimestamp| nanoseconds(t.tv_sec, i64::from(t.tv_nsec));
+        let all = rustix::fs::statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
+        let tells_birth = all.stx_mask & StatxFlags::BTIME.bits() != 0;
+        Ok(Facts {
+            mode: all.stx_mode.into(),
+            inode: all.stx_ino,
+            size: all.stx_size,
+            mtime_ns: time(all.stx_mtime),
+            ctime_ns: time(all.stx_ctime),
+            born_ns: if tells_birth { time(all.stx_btime) } else { 0 },
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn with_birth<P: rustix::path::Arg>(_: BorrowedFd<'_>, _: P, _: AtFlags) -> rustix::io::Result<Facts> {
+        Err(Errno::NOSYS)
+    }
+
+    fn without_birth(stat: &rustix::fs::Stat) -> Facts {
+        Facts {
+            mode: stat.st_mode,
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+            born_ns: 0,
+        }
+    }
+
+    /// Which object it is. Disks give the number of a file that is gone to the next that is made: with the time at which it was
+    /// made, the number is its own.
+    fn key(&self) -> FileKey {
+        FileKey(self.inode ^ (self.born_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+}
+
 /// The entry that the system describes. Only files have an executable bit, and only where the disk keeps one (`exec`).
-pub(super) fn entry(stat: &rustix::fs::Stat, exec: bool) -> Entry {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
+pub(super) fn entry(facts: &Facts, exec: bool) -> Entry {
+    let kind = match FileType::from_raw_mode(facts.mode) {
         FileType::RegularFile => Kind::File,
         FileType::Directory => Kind::Dir,
         FileType::Symlink => Kind::Link,
@@ -20,13 +90,13 @@ pub(super) fn entry(stat: &rustix::fs::Stat, exec: bool) -> Entry {
     };
     Entry::Plain(Stat {
         kind,
-        key: FileKey(stat.st_ino),
+        key: facts.key(),
         print: Fingerprint {
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
-            ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+            size: facts.size,
+            mtime_ns: facts.mtime_ns,
+            ctime_ns: facts.ctime_ns,
         },
-        exec: (exec && kind == Kind::File).then_some(stat.st_mode & 0o100 != 0),
+        exec: (exec && kind == Kind::File).then_some(facts.mode & 0o100 != 0),
     })
 }
 
@@ -34,8 +104,8 @@ pub(super) fn entry(stat: &rustix::fs::Stat, exec: bool) -> Entry {
 ///
 /// # Errors
 /// `Other` if it is something else.
-pub(super) fn plain(stat: &rustix::fs::Stat, exec: bool) -> FsResult<Stat> {
-    match entry(stat, exec) {
+pub(super) fn plain(facts: &Facts, exec: bool) -> FsResult<Stat> {
+    match entry(facts, exec) {
         Entry::Plain(stat) if stat.kind == Kind::File => Ok(stat),
         Entry::Plain(stat) if stat.kind == Kind::Dir => Err(error(Errno::ISDIR)),
         Entry::Plain(_) => Err(FsError::Other(io::Error::other("a link, not a file"))),

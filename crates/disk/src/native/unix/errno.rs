@@ -14,6 +14,9 @@ pub(super) fn error(e: Errno) -> FsError {
         Errno::ACCESS | Errno::PERM | Errno::ROFS => FsError::Denied(e.into()),
         Errno::BUSY | Errno::TXTBSY => FsError::Busy(e.into()),
         Errno::LOOP => FsError::Other(io::Error::other("a symbolic link is in the way, and links are not followed")),
+        Errno::XDEV => FsError::Other(io::Error::other(
+            "another disk is mounted there, and what is on it is not synced",
+        )),
         // Names that this disk cannot have are among these.
         Errno::INVAL | Errno::ILSEQ | Errno::NAMETOOLONG => FsError::Unsupported,
         e if is_unsupported(e) => FsError::Unsupported,

@@ -1,6 +1,7 @@
 //! Open files: reading, and writing with holes.
 
 use super::attributes;
+use super::entry::Facts;
 use super::entry::{exec_mode, plain};
 use super::errno::error;
 use crate::fs::{Extras, FsResult, ReadFile, WriteFile};
@@ -25,7 +26,7 @@ impl ReadFile for Reading {
     }
 
     fn stat(&mut self) -> FsResult<Stat> {
-        plain(&rustix::fs::fstat(&self.fd).map_err(error)?, self.exec)
+        plain(&Facts::of_open(&self.fd).map_err(error)?, self.exec)
     }
 
     #[allow(clippy::useless_conversion, reason = "systems differ in how wide modes are")]
@@ -163,6 +164,6 @@ impl WriteFile for Writing {
             Ok(()) | Err(Errno::INVAL | Errno::OVERFLOW) => {}
             Err(e) => return Err(error(e)),
         }
-        plain(&rustix::fs::fstat(&self.fd).map_err(error)?, self.exec)
+        plain(&Facts::of_open(&self.fd).map_err(error)?, self.exec)
     }
 }

@@ -7,13 +7,27 @@ use rustix::io::{Errno, Result};
 
 /// A name in a directory.
 type Place<'a> = (&'a Dir<'a>, &'a [u8]);
+/// Opens the directory of a name of the engine's own, that is free.
+type Aside<'a> = &'a dyn Fn() -> Result<(Dir<'a>, &'static [u8])>;
 
 /// Renames to a name that is free. `one_name`: the two names are one to a disk that folds names, so what is at the new
-/// one may be the old one itself.
-pub(super) fn rename(from: Place<'_>, to: Place<'_>, one_name: bool) -> Result<()> {
+/// one may be the old one itself. `aside`: see [`carefully`].
+pub(super) fn rename(from: Place<'_>, to: Place<'_>, one_name: bool, aside: Aside<'_>) -> Result<()> {
     match if_free(from, to) {
         Err(Errno::EXIST) if one_name && is_same(from, to)? => over(from, to),
-        Err(e) if is_unsupported(e) => carefully(from, to, one_name),
+        Err(e) if is_unsupported(e) => carefully(from, to, one_name, aside),
+        done => done,
+    }
+}
+
+/// Renames to a name of the engine's own, that nobody else gives to anything.
+pub(super) fn to_own(from: Place<'_>, to: Place<'_>) -> Result<()> {
+    match if_free(from, to) {
+        Err(e) if is_unsupported(e) => match rustix::fs::statat(to.0, to.1, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(Errno::NOENT) => over(from, to),
+            Err(e) => Err(e),
+        },
         done => done,
     }
 }
@@ -29,16 +43,29 @@ fn if_free(_: Place<'_>, _: Place<'_>) -> Result<()> {
 }
 
 /// On file systems that cannot rename "if it is free" (NFS, some of FUSE): a second name for a file is made only if it
-/// is free, so that is as good. Killed between the two calls, the file has both names, and its bytes. Directories have
-/// no second names; but what a directory takes the place of can only be an empty directory.
-pub(super) fn carefully(from: Place<'_>, to: Place<'_>, one_name: bool) -> Result<()> {
+/// is free, so that is as good. The first one is not removed but put aside, and what came out is looked at: the user may have
+/// saved something new there since. Killed on the way, the file has two names, and its bytes. Directories have no second names;
+/// but what a directory takes the place of can only be an empty directory.
+pub(super) fn carefully(from: Place<'_>, to: Place<'_>, one_name: bool, aside: Aside<'_>) -> Result<()> {
     let stat = rustix::fs::statat(from.0, from.1, AtFlags::SYMLINK_NOFOLLOW)?;
     if one_name && is_same(from, to)? {
         return over(from, to);
     }
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         match rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty()) {
-            Ok(()) => return rustix::fs::unlinkat(from.0, from.1, AtFlags::empty()),
+            Ok(()) => {
+                let (dir, name) = aside()?;
+                let aside = (&dir, name);
+                to_own(from, aside)?;
+                if is_same(to, aside)? {
+                    return rustix::fs::unlinkat(aside.0, aside.1, AtFlags::empty());
+                }
+                // It goes back, unless there is something newer still: then it stays where it was put.
+                if rustix::fs::linkat(aside.0, aside.1, from.0, from.1, AtFlags::empty()).is_ok() {
+                    rustix::fs::unlinkat(aside.0, aside.1, AtFlags::empty())?;
+                }
+                return Ok(());
+            }
             // No second names here, or no more.
             Err(e) if is_unsupported(e) || e == Errno::PERM || e == Errno::MLINK => {}
             Err(e) => return Err(e),

@@ -106,7 +106,9 @@ fn step(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn in_one_call(root: &OwnedFd, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
-    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    // What is mounted below the root is left out: when it is not mounted, nothing of it would be there, and that must not look as if it
+    // had been deleted.
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     // With NOFOLLOW, a link at the end would be no link to be refused but "not a directory" to some flags.
     let flags = flags.difference(OFlags::NOFOLLOW);
     let mut tries = 0;

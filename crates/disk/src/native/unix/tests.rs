@@ -234,7 +234,9 @@ fn renaming_without_the_systems_help_takes_only_free_names() {
         let carefully = |from: &str, to: &str, one_name| {
             let (from_dir, from_name) = fs.root.parent(from.as_bytes())?;
             let (to_dir, to_name) = fs.root.parent(to.as_bytes())?;
-            rename::carefully((&from_dir, from_name), (&to_dir, to_name), one_name)
+            rename::carefully((&from_dir, from_name), (&to_dir, to_name), one_name, &|| {
+                fs.root.parent(b"aside")
+            })
         };
         write(&fs, "a", &[b"a"]);
         write(&fs, "b", &[b"b"]);
@@ -254,6 +256,16 @@ fn renaming_without_the_systems_help_takes_only_free_names() {
         fs::hard_link(dir.path().join("b"), dir.path().join("c")).unwrap();
         assert_eq!(carefully("b", "c", false), Err(Errno::EXIST));
         assert!(matches!(fs.rename("b", "c"), Err(FsError::Exists)));
+        // Saved anew between the two steps that it takes: what is new stays where it is.
+        let saved = || {
+            write(&fs, "e/new", &[b"newer"]);
+            fs::rename(dir.path().join("e/new"), dir.path().join("e/a")).unwrap();
+            fs.root.parent(b"aside")
+        };
+        let (from, to) = (fs.root.parent(b"e/a").unwrap(), fs.root.parent(b"old").unwrap());
+        rename::carefully((&from.0, from.1), (&to.0, to.1), false, &saved).unwrap();
+        assert_eq!((read(&fs, "e/a"), read(&fs, "old")), (b"newer".into(), b"a".into()));
+        assert!(!names(&fs, "").contains(&"aside".to_owned()));
     }
 }
 
