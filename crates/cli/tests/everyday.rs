@@ -429,21 +429,19 @@ fn times(world: &World) -> Vec<std::time::SystemTime> {
 }
 
 #[test]
-fn what_a_killed_run_left_in_the_history_is_used() {
+fn the_history_of_a_root_is_used_by_what_takes_its_place() {
     let world = World::new();
     world.put("left/a", "one");
+    world.put("left/b", "put aside");
     world.sync_well(NONE);
-    // As if it had been killed after it put this aside, and before it noted that.
-    world.put("left/.bifold/history/19a-3-old name.txt", "put aside");
-    world.put("left/a", "two");
+    world.rm("right/b");
     world.sync_well(NONE);
     world.put("right/b", "put aside");
     let value = world.sync_well(NONE);
     assert_eq!(value["bytes"], json!({"copied": 0, "reused": 9}), "{value:#}");
-    // And by what is in its place, too.
     world.rm("left/.bifold/root.json");
     world.sync_well(["--rejoin=left"]);
-    world.rm("left/b");
+    world.rm("right/b");
     world.sync_well(NONE);
     world.put("right/c", "put aside");
     let value = world.sync_well(NONE);

@@ -163,7 +163,7 @@ impl Carrier {
                 },
             )
         })?;
-        mark(root.fs.as_ref(), &root.marker(random)).map_err(|source| CarryError::Marker {
+        mark(root.fs.as_ref(), &root.marker(random), wall_ms).map_err(|source| CarryError::Marker {
             path: root.path.display().to_string(),
             source,
         })?;
@@ -238,26 +238,21 @@ impl Carrier {
             .into_iter()
             .map(|taken| taken.stored)
             .collect();
-        let mut chunker = Chunker::new();
-        let stop = AtomicBool::new(false);
         let mut found = Vec::new();
         for (stored, entry) in listed.into_iter().filter(|(name, _)| !noted.contains(name)) {
             let (Entry::Plain(stat), Some(name)) = (entry, name_before(&stored)) else {
                 continue;
             };
-            let path = format!("{HISTORY}/{stored}");
-            match read(root.fs.as_ref(), &path, stat.kind, &stop, &mut chunker) {
-                Ok(read) => found.push(Taken {
-                    replica: root.replica,
-                    content: read.bytes.id(),
-                    path: name.to_owned(),
-                    time_ms: wall_ms,
-                    reason: Reason::Replaced,
-                    size: read.stat.print.size,
-                    stored,
-                }),
-                Err(problem) => tracing::warn!(stored, problem.message, "in the history, and not noted"),
-            }
+            found.push(Taken {
+                replica: root.replica,
+                // Not read: it may be large. It is kept as long as all is, and not found by its bytes.
+                content: ContentId::default(),
+                path: name.to_owned(),
+                time_ms: wall_ms,
+                reason: Reason::Replaced,
+                size: stat.print.size,
+                stored,
+            });
         }
         Ok(found)
     }

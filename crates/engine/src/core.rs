@@ -308,7 +308,8 @@ impl Core {
         let (Some(host), Some(session)) = (self.hosts.get_mut(&to), self.sessions.get_mut(&(to, from))) else {
             return;
         };
-        match session.handle(&mut host.replica, message, self.wall_ms) {
+        // What is in this program's own index is believed, whatever the time was when it was written.
+        match session.handle(&mut host.replica, message, u64::MAX) {
             Ok(handled) => host.plan_due |= handled.changed || handled.complete,
             Err(refused) => {
                 tracing::error!(%from, %to, %refused, "session ended");
@@ -355,7 +356,7 @@ impl Core {
     fn commit(&mut self, id: ReplicaId, mut commit: Commit) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         commit.changes = host.replica.take_changes();
-        if commit.changes.is_some() || !commit.chunks.is_empty() || !commit.kept.is_empty() {
+        if commit.changes.is_some() || !commit.chunks.is_empty() || !commit.kept.is_empty() || commit.durable {
             self.effects.push_back(Effect::Commit(id, commit));
         }
     }

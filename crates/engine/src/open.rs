@@ -235,15 +235,15 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
             spec.path.display()
         )));
     }
+    if hosted.root != spec.path && hosted.identity != spec.identity && marked_as(&hosted.root, &hosted.id.to_string()) {
+        return new(Some(hosted.folder), None, "it is a copy of another root");
+    }
     if !hosted.tokens.fit(token) {
         return new(
             Some(hosted.folder),
             Some(hosted.id),
             "its files or the index were put back from an older state",
         );
-    }
-    if hosted.root != spec.path && hosted.identity != spec.identity && marked_as(&hosted.root, &hosted.id.to_string()) {
-        return new(Some(hosted.folder), None, "it is a copy of another root");
     }
     Ok(Known::As(Box::new(hosted)))
 }

@@ -312,6 +312,15 @@ impl Replica {
         node.kind != Kind::Dir && !node.contents.is_empty() && node.contents.iter().all(|(dot, _)| deleted(dot))
     }
 
+    /// Whether this disk shows a node, or any of the bytes that it may have. Looks at all records.
+    #[must_use]
+    pub fn shows_bytes_of(&self, node: NodeId) -> bool {
+        let Some(ix) = self.nodes.find(node) else { return false };
+        let node = self.nodes.node(ix);
+        let may_be = |record: &crate::records::Record| node.contents.iter().any(|(_, c)| c.id() == record.bytes.id());
+        self.nodes.record(ix).is_some() || self.records.all().any(|(_, record)| may_be(record))
+    }
+
     /// Of a node whose bytes are nowhere: writes that it has those which this disk shows. Says whether this disk shows any.
     pub fn make_do(&mut self, node: NodeId, wall_ms: u64) -> bool {
         self.refresh();

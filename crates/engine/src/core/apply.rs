@@ -1,12 +1,12 @@
 //! Planning and applying, as the core sees it.
 
 use crate::core::host::{Held, Phase};
-use crate::core::{Commit, Core, Effect, ToApply};
+use crate::core::{Commit, Core, Decide, Decided, Effect, Side, Taken, ToApply};
 use bifold_disk::apply::{Kept, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
-use bifold_tree::{Action, Bytes, ContentId, NodeId, Outcome, Pick, Problem, ProblemKind, ReplicaId};
+use bifold_tree::{Action, Bytes, ConflictKind, ContentId, NodeId, Outcome, Pick, Problem, ProblemKind, ReplicaId};
 use std::collections::BTreeSet;
 
 /// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
@@ -173,7 +173,9 @@ impl Core {
                 }
                 Outcome::Missing => {
                     let message =
-                        "its bytes are on none of the devices that can be reached; it is fetched as soon as one has them".into();
+                        "its bytes are on none of the devices that can be reached; it is fetched as soon as one has them (if none ever will, decide \
+                         for its deletion)"
+                            .into();
                     host.failures.insert(
                         path.clone(),
                         Problem {
@@ -225,10 +227,9 @@ impl Core {
         let all_told = told == host.plan.steps.len();
         let lacks = |path: &str| host.failures.get(path).is_some_and(|p| p.kind == ProblemKind::Missing);
         let steps = host.plan.steps.iter().enumerate();
-        let lacking: Vec<NodeId> = steps
+        let lacking: Vec<(String, Vec<NodeId>)> = steps
             .filter(|(_, step)| lacks(step.action.path()))
-            .flat_map(|(i, _)| host.plan.nodes(i))
-            .filter(|node| host.replica.lost_its_bytes(*node))
+            .map(|(i, step)| (step.action.path().to_string(), host.plan.nodes(i)))
             .collect();
         let partial = std::mem::take(&mut host.plan).partial;
         host.rest_ignored &= all_told && !partial;
@@ -252,14 +253,39 @@ impl Core {
             host.surprised = true;
             self.dirty(id, Scope::Paths(look_again));
         }
-        for node in lacking {
-            self.make_do(id, node);
+        for (path, nodes) in lacking {
+            let said = |d: &Decide| d.side == Side::Deleted && d.path.trim_matches('/') == path;
+            if let Some(said) = self.decisions.iter().position(said) {
+                self.decisions.remove(said);
+                self.give_up(id, path, nodes);
+                continue;
+            }
+            for node in nodes {
+                self.make_do(id, node);
+            }
         }
         self.commit(id, Commit::default());
     }
 
-    /// Bytes that were deleted where they were, before they got anywhere else, of a file that was moved elsewhere meanwhile:
-    /// what a disk shows of it instead, lives; what none shows, is no more. Not while someone is away who may have them.
+    /// A person waits no longer for bytes that are nowhere.
+    fn give_up(&mut self, id: ReplicaId, path: String, nodes: Vec<NodeId>) {
+        let wall = self.wall_ms;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.replica.resolve(&nodes, Pick::Delete, wall).is_ok() {
+            host.plan_due = true;
+            self.decided.push(Decided {
+                path,
+                kind: ConflictKind::Deleted,
+                taken: Taken::Deletion,
+                kept: Vec::new(),
+                nodes,
+            });
+        }
+    }
+
+    /// Bytes that were replaced or deleted where they were, before they got anywhere else, of a file that lives for another reason (it
+    /// was moved, or a copy of it was asked for): what a disk shows of it instead, lives; what none shows, is no more. Not while
+    /// someone is away who may have them.
     fn make_do(&mut self, id: ReplicaId, node: NodeId) {
         let Some(host) = self.hosts.get(&id) else { return };
         let away = |r: &ReplicaId| {
@@ -268,6 +294,10 @@ impl Core {
                 .is_none_or(|h| h.halted.is_some() || h.dirty.is_some() || h.phase != Phase::Idle)
         };
         if self.stopping || host.replica.acks().keys().any(away) {
+            return;
+        }
+        let shown = self.hosts.values().any(|h| h.replica.shows_bytes_of(node));
+        if shown && !host.replica.lost_its_bytes(node) {
             return;
         }
         let shows = |r: &ReplicaId| self.hosts.get(r).is_some_and(|h| h.replica.recorded(node).is_some());

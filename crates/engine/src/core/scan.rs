@@ -82,8 +82,9 @@ impl Core {
             host.unfinished = true;
             return;
         }
-        // A step found something gone: where to, only a look at everything can tell.
-        let moved_away = std::mem::take(&mut host.surprised) && host.survey.gone() > 0;
+        // A step found something gone, or it is known that not all is told: where to, only a look at everything can tell.
+        let unsure = std::mem::take(&mut host.surprised) || host.unwatched.is_some();
+        let moved_away = unsure && host.survey.gone() > 0;
         if (host.survey.unrooted() || moved_away) && host.scope != Scope::All {
             self.begin_scan(id, Scope::All);
             return;
