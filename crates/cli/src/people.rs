@@ -6,6 +6,7 @@ use crate::words::{count, same_command, shown, typed};
 use bifold_engine::core::{Decided, HostState, HostStatus, ListedConflict, Status, Taken};
 use bifold_tree::{Action, Bytes, ConflictKind};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::SystemTime;
 
@@ -17,7 +18,8 @@ const LISTED: usize = 20;
 /// Writes for people.
 pub struct People {
     bar: Option<ProgressBar>,
-    shown: usize,
+    /// The steps that were shown since there was last nothing to do.
+    said: BTreeSet<String>,
     hidden: usize,
     /// Steps that were planned.
     would: u64,
@@ -29,7 +31,7 @@ impl People {
     pub fn new() -> People {
         People {
             bar: None,
-            shown: 0,
+            said: BTreeSet::new(),
             hidden: 0,
             would: 0,
             at_work: false,
@@ -46,9 +48,14 @@ impl People {
         self.would += steps.len() as u64;
         let arrow = if side == "left" { "←" } else { "→" };
         for step in steps {
-            if self.shown < SHOWN {
-                self.shown += 1;
-                say(&format!("  {arrow} {}", line(step)));
+            let line = format!("  {arrow} {}", line(step));
+            // What could not be done is planned again: once is enough.
+            if self.said.contains(&line) {
+                continue;
+            }
+            if self.said.len() < SHOWN {
+                say(&line);
+                self.said.insert(line);
             } else {
                 self.hidden += 1;
             }
@@ -59,7 +66,8 @@ impl People {
         if self.hidden > 0 {
             say(&format!("  … and {} more", HumanCount(self.hidden as u64)));
         }
-        (self.shown, self.hidden) = (0, 0);
+        self.said.clear();
+        self.hidden = 0;
     }
 
     pub fn progress(&mut self, bytes: u64, of: u64) {

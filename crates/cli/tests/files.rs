@@ -499,3 +499,32 @@ fn attributes_are_kept() {
     assert_eq!(get("right/a", c"user.rating").as_deref(), Some("5"));
     assert_eq!(get("right/a", c"user.colour").as_deref(), Some("red"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_deleted_is_told_once_and_for_its_reason() {
+    let world = World::new();
+    let Some(as_nobody) = world.as_nobody() else { return };
+    let mode = |path: &str, mode| fs::set_permissions(world.at(path), fs::Permissions::from_mode(mode)).unwrap();
+    mode("left", 0o777);
+    mode("right", 0o777);
+    let sync = || as_nobody(&["sync", "left", "right", "--home", "home"]);
+    world.put("left/d/a", "1");
+    world.put("left/d/b", "2");
+    mode("left/d", 0o777);
+    assert_eq!(sync().code, Some(0));
+    mode("left/d", 0o755);
+    world.rm("right/d");
+    let run = sync();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(run.out.matches("deleted  d/a").count(), 1, "{run:?}");
+    assert!(
+        run.out.contains("cannot be deleted") && !run.out.contains("not synced"),
+        "{run:?}"
+    );
+    assert_eq!(world.tree("left").len(), 3);
+    mode("left/d", 0o777);
+    let run = sync();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!world.exists("left/d"));
+}

@@ -6,7 +6,7 @@ use bifold_disk::apply::{Kept, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
-use bifold_tree::{Action, Bytes, ConflictKind, ContentId, NodeId, Outcome, Pick, Problem, ProblemKind, ReplicaId};
+use bifold_tree::{Action, Bytes, ConflictKind, ContentId, NodeId, Outcome, PARKED_PATH, Pick, Problem, ProblemKind, ReplicaId};
 use std::collections::BTreeSet;
 
 /// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
@@ -166,10 +166,18 @@ impl Core {
                     host.problems.retain(|_, p| p.path != path || p.kind != ProblemKind::Missing);
                 }
                 Outcome::Changed => {
-                    host.look_again.insert(path);
                     if let Action::Rename { to, .. } = &action {
                         host.look_again.insert(to.to_string());
+                        if path.starts_with(PARKED_PATH) {
+                            let problem = Problem {
+                                path: to.to_string(),
+                                kind: ProblemKind::Other,
+                                message: format!("it waits in {path} for its place, where something stands that cannot be moved"),
+                            };
+                            host.failures.insert(to.to_string(), problem);
+                        }
                     }
+                    host.look_again.insert(path);
                 }
                 Outcome::Missing => {
                     let message =
@@ -186,8 +194,17 @@ impl Core {
                     );
                 }
                 Outcome::Kept => {
-                    let message =
-                        "deleted elsewhere; it stays because of what is in it that is not synced (ignored or skipped)".into();
+                    let below = format!("{path}/");
+                    let message = if host
+                        .failures
+                        .range(below.clone()..)
+                        .next()
+                        .is_some_and(|(p, _)| p.starts_with(&below))
+                    {
+                        "deleted elsewhere; it stays because of what is in it that cannot be deleted".into()
+                    } else {
+                        "deleted elsewhere; it stays because of what is in it that is not synced (ignored or skipped)".into()
+                    };
                     host.look_again.insert(path.clone());
                     host.failures.insert(
                         path.clone(),
