@@ -145,6 +145,7 @@ fn mass_deletion_is_held_and_let_go() {
         world.put(format!("left/{i}"), format!("{i}"));
     }
     equal(&world, "all is back", |tree| tree.len() == 40);
+    watching.event("let go", |e| e["in_sync"] == true);
     let (status, events) = watching.stop();
     assert_eq!(status.code(), Some(0), "{events:#?}");
 }

@@ -10,6 +10,7 @@ use bifold_tree::{
     Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, PARKED_PATH, Problem, ProblemKind, Stat, Wanted,
 };
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -121,6 +122,7 @@ impl<'a> Applier<'a> {
     /// is to come, and says whether to go on. Ends early, after a whole step, when stopped.
     pub fn apply(&mut self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync), tell: &mut dyn FnMut(Applied, bool) -> bool) {
         let mut staged: Vec<Option<Staged>> = jobs.iter().map(|_| None).collect();
+        let refused = self.refused(jobs);
         let mut from = 0;
         while from < jobs.len() {
             let part = &jobs[from..];
@@ -156,7 +158,7 @@ impl<'a> Applier<'a> {
                 tell(nothing, false);
                 return;
             }
-            let applied = self.take_all(&jobs[from..to], &mut staged[from..to]);
+            let applied = self.take_all(jobs, from..to, &mut staged, &refused);
             let taken = to - from;
             from = to;
             let stopped = applied.outcomes.len() < taken || self.stop.load(Ordering::Relaxed);
@@ -168,6 +170,53 @@ impl<'a> Applier<'a> {
         self.forget(staged);
     }
 
+    /// The steps that are not to be begun: nothing is put out of the way for something that cannot come, since it would not be seen
+    /// by anyone as long as that is so. Each with what is told of it.
+    fn refused(&self, jobs: &[Job]) -> HashMap<usize, Outcome> {
+        let is_parked = |path: &str| path.strip_prefix(PARKED_PATH).is_some_and(|rest| rest.starts_with('/'));
+        let renames = || {
+            jobs.iter().enumerate().filter_map(|(i, job)| match &job.action {
+                Action::Rename { from, to, .. } => Some((i, from.as_ref(), to.as_ref())),
+                _ => None,
+            })
+        };
+        let mut refused = HashMap::new();
+        if !renames().any(|(_, _, to)| is_parked(to)) {
+            return refused;
+        }
+        let to_place: HashMap<&str, (usize, &str)> = renames().map(|(i, from, to)| (to, (i, from))).collect();
+        let from_place: HashMap<&str, usize> = renames().map(|(i, from, _)| (from, i)).collect();
+        for (park, from, to) in renames().filter(|(_, _, to)| is_parked(to)) {
+            // Whoever comes in its place, whoever comes in theirs, and so on; and its own way back.
+            let mut chain = vec![park];
+            chain.extend(from_place.get(to));
+            let mut why = None;
+            let mut place = from;
+            while let Some((i, next)) = to_place.get(place).filter(|(i, _)| *i > park && !chain.contains(i)) {
+                chain.push(*i);
+                if is_parked(next) {
+                    break;
+                }
+                why = why.or_else(|| self.why_not(&jobs[*i].action));
+                place = next;
+            }
+            if let Some(why) = why {
+                refused.extend(chain.into_iter().map(|i| (i, why.clone())));
+            }
+        }
+        refused
+    }
+
+    /// What is told of a step that cannot be taken, as far as can be known before it is tried.
+    fn why_not(&self, action: &Action) -> Option<Outcome> {
+        let path = action.path();
+        if self.ignore.covers(path, matches!(kind_of(action), Kind::Dir)) {
+            return Some(Outcome::Ignored);
+        }
+        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        (!self.fs.may_change(dir)).then(|| failed(path, &FsError::Denied(std::io::ErrorKind::PermissionDenied.into())))
+    }
+
     /// Takes away what was staged and not used.
     fn forget(&self, staged: Vec<Option<Staged>>) {
         for path in staged.iter().flatten().filter_map(Staged::path) {
@@ -176,14 +225,24 @@ impl<'a> Applier<'a> {
     }
 
     /// Takes steps, for which all is staged, and syncs what they changed.
-    fn take_all(&mut self, jobs: &[Job], staged: &mut [Option<Staged>]) -> Applied {
+    fn take_all(
+        &mut self,
+        jobs: &[Job],
+        part: Range<usize>,
+        staged: &mut [Option<Staged>],
+        refused: &HashMap<usize, Outcome>,
+    ) -> Applied {
         let mut applied = Applied::default();
         let mut touched: Vec<String> = Vec::new();
-        for (job, staged) in jobs.iter().zip(staged) {
+        for i in part.clone() {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let outcome = self.take(job, staged.take(), &mut applied);
+            let job = &jobs[i];
+            let outcome = match refused.get(&i) {
+                Some(outcome) => outcome.clone(),
+                None => self.take(job, staged[i].take(), &mut applied),
+            };
             if matches!(outcome, Outcome::Done(_)) {
                 touched.push(job.action.path().to_string());
                 if let Action::Rename { to, .. } = &job.action {
@@ -198,7 +257,7 @@ impl<'a> Applier<'a> {
             && let Err(e) = self.fs.sync(&touched)
         {
             // Done, but perhaps not for good: not to be noted. The next scan finds it.
-            for (job, outcome) in jobs.iter().zip(&mut applied.outcomes) {
+            for (job, outcome) in jobs[part].iter().zip(&mut applied.outcomes) {
                 if matches!(outcome, Outcome::Done(_)) {
                     *outcome = failed(job.action.path(), &e);
                 }

@@ -155,6 +155,10 @@ pub trait Fs: Send + Sync {
     fn dir_permissions(&self, _path: &str) -> FsResult<u32> {
         Err(FsError::Unsupported)
     }
+    /// Whether this user may make and remove names in a directory, as far as can be told before it is tried.
+    fn may_change(&self, _dir: &str) -> bool {
+        true
+    }
     /// Makes a directory that gives nobody a permission that is not among these.
     ///
     /// # Errors

@@ -263,6 +263,18 @@ impl Fs for NativeFs {
         Ok(u32::from(stat.st_mode) & 0o777)
     }
 
+    fn may_change(&self, dir: &str) -> bool {
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        let told = if dir.is_empty() {
+            rustix::fs::accessat(self.root.fd(), c".", access, AtFlags::EACCESS).map_err(error)
+        } else {
+            self.in_parent(dir, |parent, name| {
+                rustix::fs::accessat(parent, name, access, AtFlags::EACCESS)
+            })
+        };
+        !matches!(told, Err(FsError::Denied(_)))
+    }
+
     fn make_dir_for(&self, path: &str, permissions: u32) -> FsResult<()> {
         // Whoever makes it must be able to fill it.
         let mode = Mode::from_raw_mode((permissions & 0o777 | 0o700) as _);

@@ -210,6 +210,11 @@ impl Fs for SimFs {
         &self.rules
     }
 
+    fn may_change(&self, dir: &str) -> bool {
+        let disk = self.lock();
+        disk.find(dir).is_none_or(|ino| !disk.faults.unwritable.contains(&ino))
+    }
+
     fn exchanges(&self) -> bool {
         !self.lock().no_exchange
     }
