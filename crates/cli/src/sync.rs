@@ -17,6 +17,10 @@ use bifold_store::Store;
 use bifold_tree::ReplicaId;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long threads are waited for at the end.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// Runs the command; returns its exit code.
 pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
@@ -84,7 +88,9 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
     drop(engine);
     drop(watchers);
     face.end(&status);
-    runtime.shutdown_background();
+    // Nothing is at work any more, unless it was told to stop in the middle of something: that is not waited for for long. (A thread
+    // that is still there when the program ends takes the exit code with it now and then, as seen under Wine.)
+    runtime.shutdown_timeout(LAST_WAIT);
     Ok(ExitCode::from(if report::in_sync(&status) { 0 } else { 1 }))
 }
 
