@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Where a file is put for a moment that is renamed where that cannot be done in one step. In the history, where whatever is left there
-/// by a cut is kept.
+/// A name in the directory where a file is put for a moment that is renamed where that cannot be done in one step: the history, where
+/// whatever is left there is kept.
 const ASIDE: &[u8] = b".bifold/history/0-0-renamed";
 
 /// The file system of this computer below one root.
@@ -293,7 +293,7 @@ impl Fs for NativeFs {
         let renamed = if to_own {
             rename::to_own(from, to)
         } else {
-            rename::rename(from, to, one_name, &|| self.root.parent(ASIDE))
+            rename::rename(from, to, one_name, &|| Ok(self.root.parent(ASIDE)?.0))
         };
         renamed.map_err(error)
     }

@@ -7,8 +7,8 @@ use rustix::io::{Errno, Result};
 
 /// A name in a directory.
 type Place<'a> = (&'a Dir<'a>, &'a [u8]);
-/// Opens the directory of a name of the engine's own, that is free.
-type Aside<'a> = &'a dyn Fn() -> Result<(Dir<'a>, &'static [u8])>;
+/// Opens a directory of the engine's own.
+type Aside<'a> = &'a dyn Fn() -> Result<Dir<'a>>;
 
 /// Renames to a name that is free. `one_name`: the two names are one to a disk that folds names, so what is at the new
 /// one may be the old one itself. `aside`: see [`carefully`].
@@ -54,9 +54,17 @@ pub(super) fn carefully(from: Place<'_>, to: Place<'_>, one_name: bool, aside: A
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         match rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty()) {
             Ok(()) => {
-                let (dir, name) = aside()?;
-                let aside = (&dir, name);
-                to_own(from, aside)?;
+                let dir = aside()?;
+                // Something may have been left under such a name, and stays.
+                let mut tries = 0;
+                let name = loop {
+                    let name = format!("0-{tries}-renamed");
+                    match to_own(from, (&dir, name.as_bytes())) {
+                        Err(Errno::EXIST) if tries < 10_000 => tries += 1,
+                        done => break done.map(|()| name)?,
+                    }
+                };
+                let aside = (&dir, name.as_bytes());
                 if is_same(to, aside)? {
                     return rustix::fs::unlinkat(aside.0, aside.1, AtFlags::empty());
                 }

@@ -235,13 +235,15 @@ fn renaming_without_the_systems_help_takes_only_free_names() {
             let (from_dir, from_name) = fs.root.parent(from.as_bytes())?;
             let (to_dir, to_name) = fs.root.parent(to.as_bytes())?;
             rename::carefully((&from_dir, from_name), (&to_dir, to_name), one_name, &|| {
-                fs.root.parent(b"aside")
+                Ok(fs.root.parent(b"aside/x")?.0)
             })
         };
         write(&fs, "a", &[b"a"]);
         write(&fs, "b", &[b"b"]);
         fs.make_dir("d").unwrap();
         fs.make_dir("empty").unwrap();
+        fs.make_dir("aside").unwrap();
+        write(&fs, "aside/0-0-renamed", &[b"left by a cut"]);
         assert_eq!(carefully("a", "b", false), Err(Errno::EXIST));
         assert_eq!(carefully("a", "empty", false), Err(Errno::EXIST));
         assert_eq!(carefully("d", "empty", false), Err(Errno::EXIST));
@@ -250,7 +252,7 @@ fn renaming_without_the_systems_help_takes_only_free_names() {
         assert_eq!(carefully("d", "e", false), Ok(()));
         fs.make_link("l", "nowhere").unwrap();
         assert_eq!(carefully("l", "m", false), Ok(()));
-        assert_eq!(names(&fs, ""), ["b", "e", "empty", "m"]);
+        assert_eq!(names(&fs, ""), ["aside", "b", "e", "empty", "m"]);
         assert_eq!(names(&fs, "e"), ["a"]);
         // Two names of one file are two names, unless the disk folds them into one.
         fs::hard_link(dir.path().join("b"), dir.path().join("c")).unwrap();
@@ -260,12 +262,12 @@ fn renaming_without_the_systems_help_takes_only_free_names() {
         let saved = || {
             write(&fs, "e/new", &[b"newer"]);
             fs::rename(dir.path().join("e/new"), dir.path().join("e/a")).unwrap();
-            fs.root.parent(b"aside")
+            Ok(fs.root.parent(b"aside/x")?.0)
         };
         let (from, to) = (fs.root.parent(b"e/a").unwrap(), fs.root.parent(b"old").unwrap());
         rename::carefully((&from.0, from.1), (&to.0, to.1), false, &saved).unwrap();
         assert_eq!((read(&fs, "e/a"), read(&fs, "old")), (b"newer".into(), b"a".into()));
-        assert!(!names(&fs, "").contains(&"aside".to_owned()));
+        assert_eq!(names(&fs, "aside"), ["0-0-renamed"], "what was left there before");
     }
 }
 
