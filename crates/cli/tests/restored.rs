@@ -53,6 +53,24 @@ fn a_copy_of_a_root_does_not_take_its_place() {
 }
 
 #[test]
+fn an_old_copy_does_not_retire_an_original_that_was_moved() {
+    let world = World::new();
+    world.mkdir("B");
+    world.put("A/e", "3");
+    assert_eq!(sync(&world, "A", "B", &[]).1, 0);
+    run(&world, "cp", &["-a", "A", "C"]);
+    world.put("A/f", "4");
+    assert_eq!(sync(&world, "A", "B", &[]).1, 0);
+    world.mv("A", "moved");
+    // The original is known by its marker, the copy has an old one.
+    let (value, code) = sync(&world, "C", "moved", &[]);
+    assert_eq!(code, 0, "{value:#}");
+    world.put("moved/e", "edited");
+    let (value, code) = sync(&world, "moved", "B", &[]);
+    assert_eq!((code, world.text("B/e")), (0, "edited".into()), "{value:#}");
+}
+
+#[test]
 fn what_was_put_back_by_times_and_sizes_deletes_nothing() {
     let world = World::new();
     for i in 1..4 {

@@ -133,6 +133,8 @@ fn enter(
             }
         });
     }
+    // What is still itself in this very run is not retired because of a copy of it.
+    retired.retain(|(old, _)| hosted.iter().all(|h| h.id != *old));
     let others: Vec<Hosted> = folders
         .iter()
         .filter(|f| **f != folder)
