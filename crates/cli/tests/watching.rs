@@ -53,7 +53,7 @@ fn changes_get_to_the_other_side() {
     equal(&world, "a save", has("a", "saved"));
     world.rm("right/renamed");
     equal(&world, "a deleted tree", |tree| tree.len() == 2);
-    let (status, events) = watching.stop();
+    let (status, events) = watching.settle_and_stop();
     assert_eq!(status.code(), Some(0), "{events:#?}");
     assert_eq!(events.last().unwrap()["event"], "stopped");
     assert_eq!(events.last().unwrap()["in_sync"], true);
@@ -82,7 +82,7 @@ fn a_burst_of_files_and_their_end() {
         world.rm(format!("right/d{i}"));
     }
     equal(&world, "deleted directories", |tree| tree.len() == 30 * 101);
-    let (status, events) = watching.stop();
+    let (status, events) = watching.settle_and_stop();
     assert_eq!(status.code(), Some(0), "{:#?}", events.last());
 }
 
@@ -108,7 +108,7 @@ fn a_conflict_is_an_event_and_ends_with_code_1() {
         sides.is_some_and(|sides| sides.iter().any(|s| s["size"] == 20))
     });
     assert_eq!(world.text("right/doc"), "from the right");
-    let (status, events) = watching.stop();
+    let (status, events) = watching.settle_and_stop();
     assert_eq!(status.code(), Some(1), "{events:#?}");
 }
 
@@ -121,7 +121,7 @@ fn a_conflict_ends_when_both_are_the_same() {
     world.put("left/doc", "merged");
     world.put("right/doc", "merged");
     watching.event("no conflict", |e| e["in_sync"] == true);
-    let (status, _) = watching.stop();
+    let (status, _) = watching.settle_and_stop();
     assert_eq!(status.code(), Some(0));
 }
 
@@ -146,7 +146,7 @@ fn mass_deletion_is_held_and_let_go() {
     }
     equal(&world, "all is back", |tree| tree.len() == 40);
     watching.event("let go", |e| e["in_sync"] == true);
-    let (status, events) = watching.stop();
+    let (status, events) = watching.settle_and_stop();
     assert_eq!(status.code(), Some(0), "{events:#?}");
 }
 
@@ -189,7 +189,7 @@ fn a_root_that_goes_away_halts() {
         tree(&world.at("away")).keys().filter(|p| !p.starts_with(".bifold")).count(),
         5
     );
-    let (status, _) = watching.stop();
+    let (status, _) = watching.settle_and_stop();
     assert_eq!(status.code(), Some(1));
 }
 
@@ -210,7 +210,7 @@ fn events_are_lines_and_stopping_is_one_of_them() {
     world.put("left/b", "two");
     let event = watching.event("synced", |e| e["event"] == "synced" && e["applied"]["right"] != 0);
     assert_eq!(event["applied"]["right"], 1, "what was done since the last event: {event:#}");
-    let (status, events) = watching.stop();
+    let (status, events) = watching.settle_and_stop();
     assert!(status.code() == Some(0) && events.last().unwrap()["event"] == "stopped");
 }
 
@@ -226,6 +226,7 @@ fn nobody_needs_to_read_the_events() {
     until("a", || world.exists("right/a"));
     world.put("right/b", "two");
     until("b", || world.exists("left/b"));
+    std::thread::sleep(Duration::from_millis(700)); // it looks at what it did itself
     // SAFETY: our own child.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     assert_eq!(world::wait(&mut child).code(), Some(0));

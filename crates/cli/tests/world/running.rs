@@ -88,6 +88,15 @@ impl Watching {
         (status, self.events(Duration::from_secs(5)))
     }
 
+    /// Stops it once it has looked at all that happened: stopped in the middle of a look, it rightly does not say that all is in sync.
+    #[cfg(unix)]
+    pub fn settle_and_stop(mut self) -> (ExitStatus, Vec<Value>) {
+        let mut seen = self.events(Duration::from_millis(700));
+        let (status, rest) = self.stop();
+        seen.extend(rest);
+        (status, seen)
+    }
+
     #[cfg(unix)]
     pub fn signal(&mut self, signal: i32) {
         // SAFETY: the process is our child, and was not waited for.
