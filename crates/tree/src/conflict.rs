@@ -1,7 +1,7 @@
 //! What a person may want to decide, and the deciding. A conflict is a value: it is listed from the nodes, the same on every
 //! replica, and a pick is a write over all heads known.
 
-use crate::entries::{Policy, View};
+use crate::entries::{Entry, Policy, View};
 use crate::id::{ContentId, Dot, NodeId};
 use crate::node::{Base, Content, Gone, Head, Heads, Kind, Node, Place, Register, Value};
 use crate::nodes::{Adrift, Ix};
@@ -64,7 +64,9 @@ pub enum Pick {
     Content(ContentId),
     /// The place that this dot wrote.
     Place(Dot),
-    /// Of an edit of something deleted: keep it.
+    /// Of several that want one name: what this dot placed has it, the others have their marked names for good.
+    Name(Dot),
+    /// Of an edit of something deleted: keep it. Of what stands in the root for want of a directory: it stays there.
     Keep,
     /// Of an edit of something deleted: delete it.
     Delete,
@@ -79,6 +81,17 @@ pub enum PickError {
     /// The side is none of those there are now.
     #[error("that side is no more: list the conflicts again")]
     NoSuchSide,
+}
+
+/// What a disk shows of a node whose bytes someone lacks.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Shown {
+    /// Which node.
+    pub node: NodeId,
+    /// Those of the bytes it may have that the disk shows, here or anywhere else.
+    pub contents: Vec<ContentId>,
+    /// The disk shows the node, with whatever bytes.
+    pub is_there: bool,
 }
 
 /// Whether a node may be part of a conflict; cheap, and never wrong in saying no.
@@ -116,7 +129,7 @@ pub(crate) fn list(replica: &Replica) -> Vec<Conflict> {
             match entry.adrift {
                 Some(Adrift::Orphan) => report(ConflictKind::Orphan, Vec::new(), None),
                 Some(Adrift::Loop) => report(ConflictKind::Cycle, Vec::new(), None),
-                None if entry.lost_name => report(ConflictKind::Name, Vec::new(), None),
+                None if entry.lost_name => report(ConflictKind::Name, name_sides(&view, &entry), None),
                 None => {}
             }
             if entry.kind != Kind::Dir && replica.policy == Policy::Ask {
@@ -189,6 +202,25 @@ fn content_sides(view: &View, members: &[Ix]) -> Vec<Side> {
     sides
 }
 
+/// Those that want one name: who has it, then the one that lost it, each with the place where it is shown.
+fn name_sides(view: &View, lost: &Entry) -> Vec<Side> {
+    let side = |entry: &Entry| {
+        let placed = |ix: &Ix| view.nodes.place(*ix).clone();
+        let (dot, place) = entry.members.iter().map(placed).max_by_key(|(dot, _)| *dot)?;
+        // (The newest: which of several a disk shows is its own affair.)
+        let contents = entry.members.iter().flat_map(|ix| &view.nodes.node(*ix).contents);
+        let content = contents.max_by_key(|(dot, _)| *dot).map_or(Content::Dir, |(_, c)| c.clone());
+        Some(Side {
+            dot,
+            content,
+            place: Some((place.parent, entry.name.clone())),
+        })
+    };
+    let rivals = view.rivals(lost);
+    let has = rivals.iter().find(|entry| !entry.lost_name);
+    has.into_iter().chain([lost]).filter_map(side).collect()
+}
+
 /// What all sides replaced, if they agree.
 fn common_base(sides: &[Side]) -> Option<Base> {
     let mut bases = sides.iter().map(|s| match &s.content {
@@ -232,6 +264,9 @@ impl Replica {
     /// If what was listed is no more; nothing was written.
     pub fn resolve(&mut self, nodes: &[NodeId], pick: Pick, wall_ms: u64) -> Result<Dot, PickError> {
         self.refresh();
+        if let Pick::Name(dot) = pick {
+            return self.name(nodes, dot, wall_ms);
+        }
         let some: Vec<Ix> = nodes
             .iter()
             .filter_map(|id| self.nodes.find(*id))
@@ -269,6 +304,13 @@ impl Replica {
                         .ok_or(PickError::NoSuchSide)?;
                     (ix, Value::Place(place), of(Register::Place).collect())
                 }
+                (Pick::Keep, _) if self.nodes.adrift(ix).is_some() => {
+                    let nothing = |_: &ContentId| false;
+                    let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
+                    let name = view.entry(ix).ok_or(PickError::Gone)?.name.clone();
+                    let parent = NodeId::ROOT;
+                    (ix, Value::Place(Place { parent, name }), of(Register::Place).collect())
+                }
                 (Pick::Delete, _) => {
                     let mut seen: Heads = of(Register::Place).chain(of(Register::Content)).collect();
                     seen.sort();
@@ -294,31 +336,96 @@ impl Replica {
         Ok(dot)
     }
 
-    /// Whether the bytes that a node should have were deleted by someone who had them. It lives for another reason: it was moved
-    /// by someone who knew nothing of the deletion, and had other bytes.
+    /// Gives a name to the one of several that `dot` placed; the others are named as they are marked.
+    fn name(&mut self, nodes: &[NodeId], dot: Dot, wall_ms: u64) -> Result<Dot, PickError> {
+        let mut renamed: Vec<(Ix, Place)> = Vec::new();
+        {
+            let nothing = |_: &ContentId| false;
+            let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
+            let lost = nodes.iter().find_map(|id| view.entry(self.nodes.find(*id)?));
+            let lost = lost.ok_or(PickError::Gone)?;
+            let rivals = view.rivals(&lost);
+            let placed = |entry: &Entry| entry.members.iter().any(|ix| self.nodes.place(*ix).0 == dot);
+            let keeps = rivals.iter().position(placed).ok_or(PickError::NoSuchSide)?;
+            for (i, entry) in rivals.iter().enumerate().filter(|(i, _)| *i != keeps) {
+                let name = if entry.lost_name {
+                    entry.name.clone()
+                } else {
+                    view.marked_name(&rivals, i)
+                };
+                renamed.extend(entry.members.iter().map(|ix| {
+                    let parent = self.nodes.place(*ix).1.parent;
+                    (
+                        *ix,
+                        Place {
+                            parent,
+                            name: name.clone(),
+                        },
+                    )
+                }));
+            }
+        }
+        let dot = self.tick(wall_ms);
+        for (ix, place) in renamed {
+            let mut node = self.nodes.node(ix).as_ref().clone();
+            let over: Heads = node.heads().filter(|h| h.register == Register::Place).collect();
+            node.write(dot, Value::Place(place), &over);
+            self.replace(ix, Arc::new(node));
+        }
+        self.refresh();
+        Ok(dot)
+    }
+
+    /// The bytes that a live file or link may have.
     #[must_use]
-    pub fn lost_its_bytes(&self, node: NodeId) -> bool {
+    pub fn sides_of(&self, node: NodeId) -> Vec<(Dot, ContentId)> {
+        let live = self.nodes.find(node).filter(|ix| self.nodes.live(*ix));
+        let file = live.map(|ix| self.nodes.node(ix)).filter(|node| node.kind != Kind::Dir);
+        let sides = file.into_iter().flat_map(|node| &node.contents);
+        sides.map(|(dot, content)| (*dot, content.id())).collect()
+    }
+
+    /// What this disk shows of some nodes. Looks at all records.
+    #[must_use]
+    pub fn shown_of(&self, nodes: &[NodeId]) -> Vec<Shown> {
+        let found: Vec<Option<Ix>> = nodes.iter().map(|id| self.nodes.find(*id)).collect();
+        let may_be = |ix: &Ix| self.nodes.node(*ix).contents.iter().map(|(_, c)| c.id());
+        let wanted: BTreeSet<ContentId> = found.iter().flatten().flat_map(may_be).collect();
+        let records = self.records.all().map(|(_, record)| record.bytes.id());
+        let here: BTreeSet<ContentId> = records.filter(|id| wanted.contains(id)).collect();
+        let shown = |(node, ix): (&NodeId, &Option<Ix>)| Shown {
+            node: *node,
+            contents: ix.iter().flat_map(may_be).filter(|id| here.contains(id)).collect(),
+            is_there: ix.is_some_and(|ix| self.nodes.record(ix).is_some()),
+        };
+        nodes.iter().zip(&found).map(shown).collect()
+    }
+
+    /// Of a node some of whose sides are nowhere: writes that it has the newest of the others. Says whether there is one.
+    pub fn let_go(&mut self, node: NodeId, lost: &[Dot], wall_ms: u64) -> bool {
+        self.refresh();
         let Some(ix) = self.nodes.find(node).filter(|ix| self.nodes.live(*ix)) else {
             return false;
         };
-        let node = self.nodes.node(ix);
-        let deleted = |dot: &Dot| {
-            let head = Head {
-                register: Register::Content,
-                dot: *dot,
-            };
-            node.gones.iter().any(|(_, gone)| gone.seen.contains(&head))
+        let mut node = self.nodes.node(ix).as_ref().clone();
+        let left = node
+            .contents
+            .iter()
+            .filter(|(dot, _)| !lost.contains(dot))
+            .max_by_key(|(dot, _)| *dot);
+        let Some((newest, content)) = left.cloned() else {
+            return false;
         };
-        node.kind != Kind::Dir && !node.contents.is_empty() && node.contents.iter().all(|(dot, _)| deleted(dot))
-    }
-
-    /// Whether this disk shows a node, or any of the bytes that it may have. Looks at all records.
-    #[must_use]
-    pub fn shows_bytes_of(&self, node: NodeId) -> bool {
-        let Some(ix) = self.nodes.find(node) else { return false };
-        let node = self.nodes.node(ix);
-        let may_be = |record: &crate::records::Record| node.contents.iter().any(|(_, c)| c.id() == record.bytes.id());
-        self.nodes.record(ix).is_some() || self.records.all().any(|(_, record)| may_be(record))
+        let head = |dot: &Dot| Head {
+            register: Register::Content,
+            dot: *dot,
+        };
+        let over: Heads = lost.iter().chain([&newest]).map(head).collect();
+        let dot = self.tick(wall_ms);
+        node.write(dot, Value::Content(content), &over);
+        self.replace(ix, Arc::new(node));
+        self.refresh();
+        true
     }
 
     /// Of a node whose bytes are nowhere: writes that it has those which this disk shows. Says whether this disk shows any.

@@ -176,6 +176,27 @@ impl<'a> View<'a> {
         entries
     }
 
+    /// All entries that want just the name which this one wants, this one too, with the names that they get.
+    pub(crate) fn rivals(&self, entry: &Entry) -> SmallVec<[Entry; 1]> {
+        let ix = entry.members[0];
+        let mut rivals = match self.entry(self.nodes.parent(ix)) {
+            Some(folder) => self.group(&folder, self.nodes.name(ix)),
+            None => SmallVec::new(),
+        };
+        rivals.retain(|rival| self.nodes.name(rival.members[0]) == self.nodes.name(ix));
+        rivals
+    }
+
+    /// A marked name for one of some that want the same, which has that name as it is.
+    pub(crate) fn marked_name(&self, rivals: &[Entry], i: usize) -> Arc<str> {
+        let mut others: Vec<Entry> = rivals.to_vec();
+        let entry = others.remove(i);
+        match self.entry(self.nodes.parent(entry.members[0])) {
+            Some(folder) => self.free_name(&folder, &entry, &others),
+            None => entry.name,
+        }
+    }
+
     /// Nodes of one folder and name, made into entries.
     fn unite(&self, nodes: &[Ix], parent: Ix) -> SmallVec<[Entry; 1]> {
         let mut groups: Vec<SmallVec<[Ix; 1]>> = Vec::new();

@@ -24,7 +24,7 @@ mod tree_view;
 mod vector;
 mod view;
 
-pub use conflict::{Conflict, ConflictKind, Pick, PickError, Side};
+pub use conflict::{Conflict, ConflictKind, Pick, PickError, Shown, Side};
 pub use entries::Policy;
 pub use id::{ContentId, Dot, NodeId, ReplicaId};
 pub use node::{
@@ -34,9 +34,9 @@ pub use node::{
 pub use observe::Observed;
 pub use plan::{Plan, Step};
 pub use records::{PARKED_PATH, RecordId};
-pub use replica::{Changes, MAX_AHEAD_MS, Replica, ReplicaState, StoredRecord};
+pub use replica::{Changes, MAX_AHEAD_MS, MAX_TIME_MS, Replica, ReplicaState, StoredRecord};
 pub use step::{Action, Expected, Outcome, Problem, ProblemKind, RelPath, Wanted};
 pub use survey::{Listed, Survey};
-pub use tree_view::{Projected, Recorded};
+pub use tree_view::{Behind, Projected, Recorded};
 pub use vector::Vector;
 pub use view::{Bytes, ExactNames, FileKey, Fingerprint, Names, Stat};

@@ -140,7 +140,9 @@ pub struct Node {
 /// The longest name that a node may have, in bytes: 255 UTF-16 units are at most 765 bytes of UTF-8.
 pub const MAX_NAME: usize = 1020;
 /// The most heads that one register of a received node may have.
-pub const MAX_HEADS: usize = 4096;
+pub const MAX_HEADS: usize = 128;
+/// The most replicas that may have written one received node.
+pub const MAX_WRITERS: usize = 4096;
 /// The longest target that a received link may have, in bytes.
 pub const MAX_TARGET: usize = 4096;
 
@@ -288,14 +290,8 @@ impl Node {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), Malformed> {
-        let sizes = [
-            self.places.len(),
-            self.contents.len(),
-            self.modes.len(),
-            self.gones.len(),
-            self.context.len(),
-        ];
-        if sizes.iter().any(|n| *n > MAX_HEADS) {
+        let sizes = [self.places.len(), self.contents.len(), self.modes.len(), self.gones.len()];
+        if sizes.iter().any(|n| *n > MAX_HEADS) || self.context.len() > MAX_WRITERS {
             return Err(Malformed::Size);
         }
         if self.id == NodeId::ROOT || self.places.is_empty() || self.contents.is_empty() {

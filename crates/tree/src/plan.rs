@@ -103,6 +103,13 @@ struct Item {
 }
 
 impl Replica {
+    /// Whether nothing has come since the last plan was made that may have to be shown.
+    #[must_use]
+    pub fn is_as_planned(&mut self) -> bool {
+        self.refresh();
+        self.renewed.is_empty()
+    }
+
     /// Plans what is to be done on the disk: for about `limit` nodes (at least one), if there are more. `at_hand` says whether
     /// some bytes are on this device; it is asked only where a conflict leaves a choice.
     ///
@@ -110,6 +117,7 @@ impl Replica {
     /// Whoever wants all done asks again as long as a plan is [`Plan::partial`], or a step of it was done.
     pub fn plan(&mut self, at_hand: &dyn Fn(&ContentId) -> bool, limit: usize) -> Plan {
         self.refresh();
+        self.renewed.clear();
         if self.stale.is_empty() {
             return Plan::default();
         }
@@ -331,7 +339,7 @@ impl Replica {
             if self.records.get(show.record).and_then(|r| r.seen(*ix)) != Some(&seen) {
                 self.show(show.record, *ix, seen);
             }
-            if same {
+            if same && !self.renewed.contains(*ix) {
                 self.stale.remove(*ix);
             }
         }

@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 /// How far ahead of this replica's clock a received time may be, in milliseconds: a clock that is wrong by years must not
 /// take the folder's clock along for ever.
-pub const MAX_AHEAD_MS: u64 = 400 * 24 * 3600 * 1000;
+pub const MAX_AHEAD_MS: u64 = 100 * 366 * 24 * 3600 * 1000;
+/// No write has a time beyond this one: it could not be told from one that comes after it.
+pub const MAX_TIME_MS: u64 = 1 << 53;
 
 /// A replica of a folder. Its clock is hybrid: each scan's time is the wall clock's in milliseconds, but always more than
 /// every time that was seen before.
@@ -35,9 +37,13 @@ pub struct Replica {
     pub(crate) clock: u64,
     pub(crate) have: Vector,
     pub(crate) acks: BTreeMap<ReplicaId, Vector>,
+    heard: BTreeMap<ReplicaId, u64>,
     partial: bool,
     /// Live nodes that their record may not show as it should, and dead ones that have a record.
     pub(crate) stale: Set<Ix>,
+    /// Those of them that came to it since the last plan was made: what is done of that plan does not settle them, though they
+    /// themselves be as they were (who shares a name with them may not).
+    pub(crate) renewed: Set<Ix>,
     /// Those of them that a plan was for, in this round of plans.
     pub(crate) tried: Set<Ix>,
     /// Whether a step of this round was done.
@@ -94,6 +100,8 @@ pub struct ReplicaState {
     pub acks: BTreeMap<ReplicaId, Vector>,
     /// It may have nodes with writes that `have` does not cover, from an exchange that was not complete.
     pub partial: bool,
+    /// For each replica that told all it had, its local sequence then: from there on it may go on.
+    pub heard: BTreeMap<ReplicaId, u64>,
 }
 
 /// What is to be written to the index, in one transaction.
@@ -135,8 +143,10 @@ impl Replica {
             clock: 0,
             have: Vector::default(),
             acks: BTreeMap::from([(id, Vector::default())]),
+            heard: BTreeMap::new(),
             partial: false,
             stale: Set::default(),
+            renewed: Set::default(),
             tried: Set::default(),
             progress: false,
             suspects: Set::default(),
@@ -211,7 +221,7 @@ impl Replica {
 
     /// A new dot.
     pub(crate) fn tick(&mut self, wall_ms: u64) -> Dot {
-        self.clock = (self.clock + 1).max(wall_ms);
+        self.clock = self.clock.saturating_add(1).max(wall_ms.min(MAX_TIME_MS));
         self.have.note(self.id, self.clock);
         Dot {
             time: self.clock,
@@ -233,7 +243,7 @@ impl Replica {
     pub fn receive(&mut self, node: &Arc<Node>, wall_ms: u64) -> Result<bool, Malformed> {
         node.check()?;
         let latest = node.context.iter().map(|(_, time)| *time).max().unwrap_or(0);
-        if latest > self.clock.max(wall_ms).saturating_add(MAX_AHEAD_MS) {
+        if latest > self.clock.max(wall_ms).saturating_add(MAX_AHEAD_MS).min(MAX_TIME_MS) {
             return Err(Malformed::Future);
         }
         if node.known(self.id) > self.have.time(self.id) {
@@ -287,6 +297,19 @@ impl Replica {
         before != (self.have.clone(), self.acks.clone())
     }
 
+    /// Notes that all was received that another replica had at a local sequence of its own.
+    pub fn heard_upto(&mut self, replica: ReplicaId, sequence: u64) {
+        if replica != self.id {
+            self.heard.insert(replica, sequence);
+        }
+    }
+
+    /// For each replica that told all it had, its local sequence then.
+    #[must_use]
+    pub fn heard(&self) -> &BTreeMap<ReplicaId, u64> {
+        &self.heard
+    }
+
     /// Notes that a peer has sent nodes, but not all that it has.
     pub fn received_some(&mut self) {
         self.partial = true;
@@ -326,6 +349,7 @@ impl Replica {
     pub fn remove_member(&mut self, replica: ReplicaId) {
         if replica != self.id {
             self.acks.remove(&replica);
+            self.heard.remove(&replica);
         }
     }
 
@@ -393,6 +417,7 @@ impl Replica {
         for ix in &dropped {
             self.dropped.push(self.nodes.id(*ix));
             self.stale.remove(*ix);
+            self.renewed.remove(*ix);
             self.tried.remove(*ix);
             self.suspects.remove(*ix);
             self.changed.remove(*ix);
@@ -452,6 +477,7 @@ impl Replica {
             have: self.have.clone(),
             acks: self.acks.clone(),
             partial: self.partial,
+            heard: self.heard.clone(),
         }
     }
 
@@ -513,6 +539,7 @@ impl Replica {
         (self.clock, self.sequence, self.have) = (state.clock, state.sequence, state.have);
         self.acks.extend(state.acks);
         self.partial = state.partial;
+        self.heard = state.heard;
         self.log_from = self.sequence;
         self.saved = self.state();
         self.refresh();
@@ -558,6 +585,7 @@ impl Replica {
     pub(crate) fn refresh(&mut self) {
         for ix in self.nodes.refresh() {
             self.stale.insert(ix);
+            self.renewed.insert(ix);
             if crate::conflict::suspicious(self, ix) {
                 self.suspects.insert(ix)
             } else {
@@ -651,12 +679,18 @@ impl Replica {
         }
     }
 
+    /// The records of exactly this name in a directory. There may be several: what was to go from there was gone before, unseen, and
+    /// something else was put there; the next scan says where the first one is.
+    pub(crate) fn children(&self, parent: RecordId, name: &str) -> impl Iterator<Item = RecordId> + '_ {
+        let hash = self.nodes.name_hash(name);
+        let name: Box<str> = name.into();
+        let named = move |id: &RecordId| self.records.get(*id).is_some_and(|r| *r.name == *name);
+        self.records.hashed(parent, hash).filter(named)
+    }
+
     /// The record of exactly this name in a directory.
     pub(crate) fn child(&self, parent: RecordId, name: &str) -> Option<RecordId> {
-        let hash = self.nodes.name_hash(name);
-        self.records
-            .hashed(parent, hash)
-            .find(|id| self.records.get(*id).is_some_and(|r| *r.name == *name))
+        self.children(parent, name).min()
     }
 
     /// The record at a path.

@@ -126,8 +126,7 @@ impl Survey {
             }
         };
         if let At::Record(id) = at {
-            let other = replica.child(id, name).filter(|r| Some(*r) != there);
-            if let Some(other) = other {
+            for other in replica.children(id, name).filter(|r| Some(*r) != there) {
                 self.gone.extend(replica.records.below(other));
             }
         }
@@ -169,13 +168,15 @@ impl Survey {
 
     /// Takes in one entry; returns the record that stands at its path, with its kind.
     fn entry(&mut self, replica: &Replica, at: At, dir: &str, name: &Arc<str>, stat: &Stat) -> Option<RecordId> {
+        // Of several records the one of this very object stands here.
         let recorded = match at {
-            At::Record(parent) => replica.child(parent, name),
+            At::Record(parent) => replica
+                .children(parent, name)
+                .filter_map(|id| Some((id, replica.records.get(id)?)))
+                .filter(|(_, r)| r.kind == stat.kind)
+                .min_by_key(|(id, r)| (r.key != stat.key, *id)),
             At::Found(_) => None,
         };
-        let recorded = recorded
-            .and_then(|id| Some((id, replica.records.get(id)?)))
-            .filter(|(_, r)| r.kind == stat.kind);
         let path = || {
             if dir.is_empty() {
                 name.to_string()

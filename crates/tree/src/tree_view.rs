@@ -1,11 +1,12 @@
 //! Looking at a replica from outside: what its disk should show, and what it shows as recorded.
 
 use crate::entries::{Entry, View};
-use crate::id::{ContentId, NodeId};
-use crate::node::{Content, Kind};
+use crate::id::{ContentId, Dot, NodeId};
+use crate::node::{Content, Kind, Node};
 use crate::nodes::Ix;
 use crate::records::RecordId;
 use crate::replica::Replica;
+use crate::vector::Vector;
 use crate::view::{Bytes, FileKey, Fingerprint};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -47,7 +48,96 @@ pub struct Recorded {
     pub nodes: Vec<NodeId>,
 }
 
+/// How much a disk is behind.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Behind {
+    /// Files, links and directories.
+    pub entries: usize,
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Some of the nodes.
+    pub some: Vec<NodeId>,
+    /// Of this disk's own lack, the contents, with their sizes.
+    pub contents: Vec<(ContentId, u64)>,
+}
+
 impl Replica {
+    /// How much a disk is behind of which it is known that it showed everything up to `ack`; with up to `some` of the nodes.
+    #[must_use]
+    pub fn behind(&self, ack: &Vector, some: usize) -> Behind {
+        let mut behind = Behind::default();
+        if ack.includes(self.have()) {
+            return behind;
+        }
+        for ix in self.nodes.all() {
+            let node = self.nodes.node(ix);
+            if node.context.iter().all(|(r, t)| *t <= ack.time(*r)) {
+                continue;
+            }
+            behind.entries += 1;
+            let new = |dot: &Dot| dot.time > ack.time(dot.replica);
+            let written = node.contents.iter().filter(|(dot, _)| new(dot));
+            if self.nodes.live(ix) {
+                behind.bytes += written.map(|(_, content)| content.size()).max().unwrap_or(0);
+            }
+            if behind.some.len() < some {
+                behind.some.push(node.id);
+            }
+        }
+        behind
+    }
+
+    /// The nodes with something that this replica wrote, and that no other one is known to have taken over.
+    #[must_use]
+    pub fn only_here(&self, most: usize) -> Vec<NodeId> {
+        let own = |dot: Dot| dot.replica == self.id();
+        let taken = |dot: Dot| self.acks().iter().any(|(r, ack)| *r != self.id() && ack.covers(dot));
+        let is_alone = |node: &Node| {
+            let places = node.places.iter().map(|(dot, _)| *dot);
+            let contents = node.contents.iter().map(|(dot, _)| *dot);
+            let modes = node.modes.iter().map(|(dot, _)| *dot);
+            let gones = node.gones.iter().map(|(dot, _)| *dot);
+            places
+                .chain(contents)
+                .chain(modes)
+                .chain(gones)
+                .any(|dot| own(dot) && !taken(dot))
+        };
+        let all = self.nodes.all().map(|ix| self.nodes.node(ix));
+        all.filter(|node| is_alone(node)).take(most).map(|node| node.id).collect()
+    }
+
+    /// How much this replica's own disk is behind.
+    pub fn behind_here(&mut self) -> Behind {
+        self.refresh();
+        let nothing = |_: &ContentId| false;
+        let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
+        let mut behind = Behind::default();
+        for ix in self.stale.iter() {
+            behind.entries += 1;
+            if !self.nodes.live(ix) {
+                continue;
+            }
+            let Some(entry) = view.entry(ix).filter(|e| e.kind == Kind::File) else {
+                continue;
+            };
+            let content = view.shown(&entry).content.clone();
+            let here = view.record(ix).and_then(|id| self.records.get(id));
+            if here.is_none_or(|record| record.bytes.id() != content.id()) {
+                behind.bytes += content.size();
+                behind.contents.push((content.id(), content.size()));
+            }
+        }
+        behind
+    }
+
+    /// Bytes of all files that this disk shows.
+    #[must_use]
+    pub fn bytes_shown(&self) -> u64 {
+        let files = self.records.all().filter(|(_, r)| r.kind == Kind::File);
+        files.map(|(_, r)| r.print.size).sum()
+    }
+
     /// The whole projection, parents first. Its cost is that of the whole tree: for checks and listings.
     pub fn project(&mut self, at_hand: &dyn Fn(&ContentId) -> bool) -> Vec<Projected> {
         self.refresh();

@@ -416,7 +416,7 @@ impl World {
     /// Picks one side of one conflict. Says whether there was one to pick.
     pub fn pick(&mut self, d: usize, a: usize, x: usize, only: Option<Conflict>) -> Result<bool, Broken> {
         let mut conflicts = only.map_or_else(|| self.devices[d].conflicts(), |c| vec![c]);
-        conflicts.retain(|c| matches!(c.kind, ConflictKind::Content | ConflictKind::Renamed | ConflictKind::Deleted));
+        conflicts.retain(|c| c.kind != ConflictKind::Name || !c.sides.is_empty());
         let Some(conflict) = conflicts.get(a % conflicts.len().max(1)).cloned() else {
             return Ok(false);
         };
@@ -441,6 +441,8 @@ impl World {
                 }
             }
             ConflictKind::Renamed => Pick::Place(conflict.sides[x % conflict.sides.len()].dot),
+            ConflictKind::Name => Pick::Name(conflict.sides[x % conflict.sides.len()].dot),
+            ConflictKind::Cycle | ConflictKind::Orphan => Pick::Keep,
             _ if x % 2 == 1 => Pick::Delete,
             _ => {
                 let node = conflict.nodes[0];
