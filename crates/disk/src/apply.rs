@@ -3,21 +3,26 @@
 //! put back if it is not what was expected. Nothing of the user's is ever removed: what is replaced or deleted goes to the
 //! history, by rename.
 
-use crate::fs::{Entry, Fs, FsError};
+use crate::far::{Brought, Far, PARTIAL, SMALL, WINDOW_BYTES, WINDOW_FILES, bring_large, is_small, write_small};
+use crate::fs::{Entry, Extras, Fs, FsError};
 use crate::ignore::Ignore;
 use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
+use bifold_chunk::ChunkList;
 use bifold_tree::{
     Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, PARKED_PATH, Problem, ProblemKind, Stat, Wanted,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Most steps that are carried out between two syncs of the disk.
 pub const BATCH_STEPS: usize = 8192;
 /// Most bytes that are staged between two syncs of the disk, unless one file alone is larger.
 pub const BATCH_BYTES: u64 = 256 << 20;
+
+/// Requests that other devices are asked at a time, if this computer has fewer threads.
+const FETCHING: usize = 4;
 
 /// A step with what is needed for it.
 #[derive(Clone)]
@@ -56,6 +61,8 @@ pub struct Applied {
     pub kept: Vec<Kept>,
     /// Bytes copied and reused.
     pub moved: Moved,
+    /// Chunk lists of contents that came from other devices.
+    pub learned: Vec<(ContentId, Arc<ChunkList>)>,
 }
 
 /// Carries out the steps of one plan, batch by batch.
@@ -69,18 +76,25 @@ pub struct Applier<'a> {
     /// Objects that this plan renamed, or took one of the names of: what the disk says of them now.
     renamed: HashMap<FileKey, Fingerprint>,
     threads: usize,
+    /// Other devices, if there are any.
+    far: Option<&'a dyn Far>,
+    /// Large contents that are being fetched by this plan: each once.
+    fetched: Mutex<HashSet<ContentId>>,
 }
+
+/// A job that waits for bytes, with what the file has besides them that they replace.
+type Awaited<'a> = (usize, &'a Wanted, Option<Extras>);
 
 /// A file that was staged, or why it was not.
 enum Staged {
-    File(String, Moved),
+    File(Brought),
     No(Outcome),
 }
 
 impl Staged {
     fn path(&self) -> Option<&str> {
         match self {
-            Staged::File(path, _) => Some(path),
+            Staged::File(brought) => Some(&brought.path),
             Staged::No(_) => None,
         }
     }
@@ -97,7 +111,16 @@ impl<'a> Applier<'a> {
             names: AtomicUsize::new(0),
             renamed: HashMap::new(),
             threads: threads.max(1),
+            far: None,
+            fetched: Mutex::default(),
         }
+    }
+
+    /// Bytes that are not on this computer are fetched from other devices.
+    #[must_use]
+    pub fn with_far(mut self, far: Option<&'a dyn Far>) -> Applier<'a> {
+        self.far = far;
+        self
     }
 
     /// Makes the engine's own directories in the root, and takes away what a run that was cut left in the stage.
@@ -105,7 +128,7 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn prepare(fs: &dyn Fs) -> Result<(), FsError> {
-        for dir in [".bifold", STAGE, HISTORY, PARKED_PATH] {
+        for dir in [".bifold", STAGE, PARTIAL, HISTORY, PARKED_PATH] {
             match fs.make_dir(dir) {
                 Ok(()) | Err(FsError::Exists) => {}
                 Err(e) => return Err(e),
@@ -219,7 +242,9 @@ impl<'a> Applier<'a> {
 
     /// Takes away what was staged and not used.
     fn forget(&self, staged: Vec<Option<Staged>>) {
-        for path in staged.iter().flatten().filter_map(Staged::path) {
+        // (What came of large files from other devices stays: the next try goes on with it.)
+        let used_again = |path: &&str| path.starts_with(PARTIAL);
+        for path in staged.iter().flatten().filter_map(Staged::path).filter(|p| !used_again(p)) {
             let _ = self.fs.remove_file(path);
         }
     }
@@ -273,31 +298,40 @@ impl<'a> Applier<'a> {
         chosen: &(dyn Fn(usize) -> bool + Sync),
         progress: &(dyn Fn(u64) + Sync),
     ) -> Vec<(usize, Staged)> {
-        let needs = |i: usize| chosen(i) && wanted(&jobs[i].action).is_some();
-        let needs = (0..jobs.len()).filter(|i| needs(*i)).count();
+        let units = self.units(jobs, chosen);
         let next = AtomicUsize::new(0);
-        let results: Mutex<Vec<(usize, Staged)>> = Mutex::new(Vec::with_capacity(needs));
+        let results: Mutex<Vec<(usize, Staged)>> = Mutex::default();
         let work = || {
             let mut mine = Vec::new();
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(i) else { break };
-                let Some(w) = wanted(&job.action).filter(|_| chosen(i)) else {
-                    continue;
-                };
-                let staged = self.stage_one(job, w);
-                if let Staged::File(_, moved) = &staged {
-                    progress(moved.copied + moved.reused);
+            let mut done = |i: usize, staged: Staged| {
+                if let Staged::File(brought) = &staged {
+                    progress(brought.moved.copied + brought.moved.reused);
                 }
                 mine.push((i, staged));
+            };
+            while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match unit.as_slice() {
+                    [i] => {
+                        if let Some(w) = wanted(&jobs[*i].action) {
+                            done(*i, self.stage_one(&jobs[*i], w));
+                        }
+                    }
+                    many => self.stage_small(jobs, many, &mut done),
+                }
             }
             if let Ok(mut all) = results.lock() {
                 all.append(&mut mine);
             }
         };
-        if needs > 1 && self.threads > 1 {
+        // Who waits for other devices needs no processor.
+        let threads = if units.iter().any(|unit| unit.len() > 1) {
+            self.threads.max(FETCHING)
+        } else {
+            self.threads
+        };
+        if units.len() > 1 && threads > 1 {
             std::thread::scope(|scope| {
-                for _ in 1..self.threads.min(needs) {
+                for _ in 1..threads.min(units.len()) {
                     scope.spawn(work);
                 }
                 work();
@@ -308,28 +342,139 @@ impl<'a> Applier<'a> {
         results.into_inner().unwrap_or_default()
     }
 
-    fn stage_one(&self, job: &Job, wanted: &Wanted) -> Staged {
+    /// What is staged together: small files that other devices have; all else alone.
+    fn units(&self, jobs: &[Job], chosen: &(dyn Fn(usize) -> bool + Sync)) -> Vec<Vec<usize>> {
+        let mut units = Vec::new();
+        let mut window: (Vec<usize>, u64) = (Vec::new(), 0);
+        for (i, job) in jobs.iter().enumerate().filter(|(i, _)| chosen(*i)) {
+            let Some(wanted) = wanted(&job.action) else { continue };
+            let far = self.far.is_some() && job.supply.origins.is_empty() && wanted.size > 0;
+            if !far || !is_small(wanted.size, &job.supply) {
+                units.push(vec![i]);
+                continue;
+            }
+            window.0.push(i);
+            window.1 += wanted.size;
+            if window.0.len() >= WINDOW_FILES || window.1 >= WINDOW_BYTES {
+                units.push(std::mem::take(&mut window).0);
+            }
+        }
+        if !window.0.is_empty() {
+            units.push(window.0);
+        }
+        units
+    }
+
+    /// Fetches small files from other devices.
+    fn stage_small(&self, jobs: &[Job], many: &[usize], done: &mut dyn FnMut(usize, Staged)) {
+        let mut asked: Vec<(ContentId, u64)> = Vec::new();
+        let mut of: HashMap<ContentId, Vec<Awaited<'_>>> = HashMap::new();
+        for i in many {
+            let Some(wanted) = wanted(&jobs[*i].action) else { continue };
+            match self.may_stage(&jobs[*i]) {
+                Err(outcome) => done(*i, Staged::No(outcome)),
+                Ok(replaced) => {
+                    let same = of.entry(wanted.id()).or_default();
+                    if same.is_empty() {
+                        asked.push((wanted.id(), wanted.size));
+                    }
+                    same.push((*i, wanted, replaced));
+                }
+            }
+        }
+        if let Some(far) = self.far.filter(|_| !asked.is_empty()) {
+            far.contents(&asked, &mut |k, bytes| {
+                let Some(same) = asked.get(k).and_then(|(content, _)| of.get_mut(content)) else {
+                    return false;
+                };
+                while let Some((i, wanted, replaced)) = same.last() {
+                    let path = self.own_name(STAGE);
+                    let staged = match write_small(self.fs, &path, wanted, bytes, replaced.as_ref()) {
+                        Ok(Some(brought)) => Staged::File(brought),
+                        Ok(None) => return false,
+                        Err(e) => Staged::No(failed(jobs[*i].action.path(), &e)),
+                    };
+                    done(*i, staged);
+                    same.pop();
+                }
+                true
+            });
+        }
+        for (i, ..) in of.into_values().flatten() {
+            done(i, Staged::No(Outcome::Missing));
+        }
+    }
+
+    /// Whether bytes for a job are to be brought at all; and what the file has besides its bytes that they replace.
+    fn may_stage(&self, job: &Job) -> Result<Option<Extras>, Outcome> {
         let path = job.action.path();
         if self.stop.load(Ordering::Relaxed) {
-            return Staged::No(Outcome::Missing);
+            return Err(Outcome::Missing);
         }
         if self.ignore.covers(path, false) {
-            return Staged::No(Outcome::Ignored);
+            return Err(Outcome::Ignored);
         }
-        let mut replaced = None;
-        if let Action::Write { expected, .. } = &job.action {
-            // No need to bring bytes that cannot be used.
-            match self.look(path) {
-                Ok(Some(stat)) if self.unchanged(expected, &stat) => {}
-                Ok(_) => return Staged::No(Outcome::Changed),
-                Err(e) => return Staged::No(failed(path, &e)),
-            }
-            replaced = self.fs.open(path).ok().map(|file| file.extras());
+        let Action::Write { expected, .. } = &job.action else {
+            return Ok(None);
+        };
+        // No need to bring bytes that cannot be used.
+        match self.look(path) {
+            Ok(Some(stat)) if self.unchanged(expected, &stat) => {}
+            Ok(_) => return Err(Outcome::Changed),
+            Err(e) => return Err(failed(path, &e)),
         }
+        Ok(self.fs.open(path).ok().map(|file| file.extras()))
+    }
+
+    fn stage_one(&self, job: &Job, wanted: &Wanted) -> Staged {
+        let replaced = match self.may_stage(job) {
+            Ok(replaced) => replaced,
+            Err(outcome) => return Staged::No(outcome),
+        };
+        let path = job.action.path();
         let name = self.own_name(STAGE);
         let content = wanted.id();
         match stage(self.fs, &name, wanted, content, &job.supply, replaced.as_ref(), self.stop) {
-            Ok((_, moved)) => Staged::File(name, moved),
+            Ok((_, moved)) => Staged::File(Brought {
+                path: name,
+                moved,
+                chunks: None,
+            }),
+            Err(StageError::Missing) => self.fetch(job, wanted, replaced.as_ref()),
+            Err(StageError::Target(e)) => Staged::No(failed(path, &e)),
+        }
+    }
+
+    /// Fetches a file from other devices.
+    fn fetch(&self, job: &Job, wanted: &Wanted, replaced: Option<&Extras>) -> Staged {
+        let Some(far) = self.far.filter(|_| !self.stop.load(Ordering::Relaxed)) else {
+            return Staged::No(Outcome::Missing);
+        };
+        let path = job.action.path();
+        let whole = || {
+            let mut staged = None;
+            far.contents(&[(wanted.id(), wanted.size)], &mut |_, bytes| {
+                staged = Some(write_small(self.fs, &self.own_name(STAGE), wanted, bytes, replaced));
+                !matches!(staged, Some(Ok(None)))
+            });
+            match staged {
+                Some(Ok(Some(brought))) => Staged::File(brought),
+                Some(Ok(None)) | None => Staged::No(Outcome::Missing),
+                Some(Err(e)) => Staged::No(failed(path, &e)),
+            }
+        };
+        if is_small(wanted.size, &job.supply) {
+            return whole();
+        }
+        // Where several files need it, one gets it, and the others are copied from that one by the next plan.
+        let first = self.fetched.lock().is_ok_and(|mut fetched| fetched.insert(wanted.id()));
+        if !first {
+            return Staged::No(Outcome::Missing);
+        }
+        match bring_large(self.fs, wanted, &job.supply, replaced, far, self.stop) {
+            Ok(brought) => Staged::File(brought),
+            // It may be of one chunk, of which there is no list.
+            Err(StageError::Missing) if wanted.size <= SMALL => whole(),
             Err(StageError::Missing) => Staged::No(Outcome::Missing),
             Err(StageError::Target(e)) => Staged::No(failed(path, &e)),
         }
@@ -372,7 +517,7 @@ impl<'a> Applier<'a> {
     fn take(&mut self, job: &Job, staged: Option<Staged>, applied: &mut Applied) -> Outcome {
         let staged = match staged {
             Some(Staged::No(outcome)) => return outcome,
-            Some(Staged::File(path, moved)) => Some((path, moved)),
+            Some(Staged::File(brought)) => Some(brought),
             None => None,
         };
         let path = job.action.path().clone();
@@ -380,12 +525,12 @@ impl<'a> Applier<'a> {
             return Outcome::Ignored;
         }
         let result = match &job.action {
-            Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|(p, _)| p.as_str()), &job.supply),
+            Action::Make { wanted, .. } => self.make(&path, wanted, staged.as_ref().map(|b| b.path.as_str()), &job.supply),
             Action::Write { expected, wanted, .. } => self.write(
                 job,
                 expected,
                 wanted,
-                staged.as_ref().map(|(p, _)| p.as_str()),
+                staged.as_ref().map(|b| b.path.as_str()),
                 &mut applied.kept,
             ),
             Action::SetMode { expected, exec, .. } => self.set_mode(&path, expected, *exec),
@@ -394,12 +539,14 @@ impl<'a> Applier<'a> {
             Action::RemoveDir { expected, .. } => self.remove_dir(&path, expected),
         };
         let outcome = result.unwrap_or_else(|e| failed(&path, &e));
-        if let Some((own, moved)) = staged {
+        if let Some(brought) = staged {
             if matches!(outcome, Outcome::Done(_)) {
-                applied.moved.copied += moved.copied;
-                applied.moved.reused += moved.reused;
-            } else {
-                let _ = self.fs.remove_file(&own);
+                applied.moved.copied += brought.moved.copied;
+                applied.moved.reused += brought.moved.reused;
+                let content = content_of(&job.action).map(|(content, _)| content);
+                applied.learned.extend(content.zip(brought.chunks));
+            } else if !brought.path.starts_with(PARTIAL) {
+                let _ = self.fs.remove_file(&brought.path);
             }
         }
         outcome

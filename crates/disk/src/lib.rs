@@ -2,6 +2,7 @@
 
 mod ahead;
 pub mod apply;
+pub mod far;
 pub mod fs;
 pub mod ignore;
 pub mod names;

@@ -129,7 +129,7 @@ fn like(out: &mut dyn WriteFile, replaced: Option<&Extras>, supply: &Supply, ori
 }
 
 /// `Err(None)`: these are not the bytes (any more), another origin may have them; `Err(Some)`: the target's disk refused.
-type Copied<T> = Result<T, Option<FsError>>;
+pub(crate) type Copied<T> = Result<T, Option<FsError>>;
 
 /// Copies a whole file, verifying it: by its known chunks where there are several. `Err(None)`: these are not the bytes.
 fn copy(
@@ -169,7 +169,7 @@ fn copy(
 }
 
 /// Copies chunks that lie in a row, verifying each; many of them are read and verified by a second thread.
-fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut dyn WriteFile) -> Copied<()> {
+pub(crate) fn copy_chunks(file: &mut dyn ReadFile, offset: u64, chunks: &[Chunk], out: &mut dyn WriteFile) -> Copied<()> {
     let length: u64 = chunks.iter().map(|c| u64::from(c.length)).sum();
     if length < LARGE {
         let mut block = Vec::new();

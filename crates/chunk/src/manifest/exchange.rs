@@ -37,6 +37,12 @@ impl Manifest {
         }
     }
 
+    /// The most nodes that the manifest of a file of so many bytes can have.
+    #[must_use]
+    pub fn most_nodes(size: u64) -> usize {
+        max_nodes(max_chunks(size))
+    }
+
     /// The manifest of a file of which the tree says that it is `content` and has `size` bytes, from the nodes that
     /// [`missing_nodes`](Manifest::missing_nodes) gave and the manifest that was named there. The nodes may come from
     /// anyone, in any order: a result is the right one.

@@ -13,6 +13,10 @@ use rustix::io::Errno;
 /// Holes are made of whole blocks of so many bytes, at multiples of it: smaller ones save nothing on some disks.
 const BLOCK: u64 = 64 * 1024;
 
+/// Of a large file, the disk is given so many bytes at a time to begin with, so that there is little left to wait for at the end.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BEGIN: u64 = 8 << 20;
+
 /// A regular file that is open for reading.
 pub(super) struct Reading {
     pub(super) fd: OwnedFd,
@@ -52,6 +56,9 @@ pub(super) struct Writing {
     written: u64,
     /// Zeros after them that are not, but are to be.
     zeros: u64,
+    /// Bytes that the disk was told to begin with.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    begun: u64,
 }
 
 impl Writing {
@@ -62,6 +69,8 @@ impl Writing {
             exec,
             written: 0,
             zeros: 0,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            begun: 0,
         }
     }
 
@@ -74,8 +83,23 @@ impl Writing {
             bytes = &bytes[n..];
             self.written += n as u64;
         }
+        self.begin();
         Ok(())
     }
+
+    /// Has the disk begin to write what was written. ("Not needed" is what starts that on Linux; only what is on the disk already
+    /// would also be dropped from memory, and this is not yet.)
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn begin(&mut self) {
+        let length = self.written - self.begun;
+        if let Some(length) = std::num::NonZeroU64::new(length).filter(|l| l.get() >= BEGIN) {
+            let _ = rustix::fs::fadvise(&self.fd, self.begun, Some(length), rustix::fs::Advice::DontNeed);
+            self.begun = self.written;
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn begin(&mut self) {}
 
     /// Puts the zeros in: whole blocks as a hole, what is before and after as bytes.
     fn settle_zeros(&mut self) -> Result<(), Errno> {
