@@ -3,7 +3,8 @@
 use crate::core::{Commit, Core, Input, ScanEnd, ToApply, ToRead};
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
-use bifold_disk::apply::{Applied, Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
+use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
+use bifold_disk::far::{Far, PARTIAL};
 use bifold_disk::fs::{Entry, Fs, FsError};
 use bifold_disk::read::{Read, read};
 use bifold_disk::root::mark;
@@ -21,6 +22,8 @@ const TOKEN_MS: u64 = 10 * 60 * 1000;
 const SEVERAL_CHUNKS: u64 = 16 * 1024;
 /// How long the history keeps what was replaced or deleted, in milliseconds: 30 days.
 pub const HISTORY_MS: u64 = 30 * 24 * 3600 * 1000;
+/// How long what has come of a large file is kept, if nothing more comes, in milliseconds: 7 days.
+const PARTIAL_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Most files that are taken out of the history at a time.
 const TIDY_AT_ONCE: usize = 10_000;
 /// Results of reading are told in parts of at most so many files.
@@ -215,6 +218,15 @@ impl Carrier {
                 Err(e) => tracing::warn!(stored = taken.stored, %e, "stays in the history"),
             }
         }
+        let partly_ms = wall_ms.saturating_sub(PARTIAL_MS);
+        for root in self.roots.values() {
+            for (name, entry) in root.fs.list(PARTIAL).unwrap_or_default() {
+                let Entry::Plain(stat) = entry else { continue };
+                if i128::from(stat.print.mtime_ns) < i128::from(partly_ms) * 1_000_000 {
+                    let _ = root.fs.remove_file(&format!("{PARTIAL}/{name}"));
+                }
+            }
+        }
         if !removed.is_empty() {
             self.store.commit(|tx| {
                 removed
@@ -294,6 +306,43 @@ impl Carrier {
         })
     }
 
+    /// Where bytes lie on this computer, in any of the roots and their histories.
+    #[must_use]
+    pub fn places_of(&self, core: &Core, content: ContentId) -> Vec<Origin> {
+        let mut places = Vec::new();
+        let trouble = |e: StoreError| tracing::warn!(%e, "the index cannot be asked for bytes");
+        for (replica, record) in self.store.find_content_anywhere(content).map_err(trouble).unwrap_or_default() {
+            let recorded = core.replica(replica).and_then(|r| r.recorded_by(record));
+            if let (Some(root), Some(recorded)) = (self.roots.get(&replica), recorded) {
+                places.push(Origin {
+                    fs: root.fs.clone(),
+                    path: recorded.path,
+                    local: true,
+                });
+            }
+        }
+        for taken in self.store.history(content).map_err(trouble).unwrap_or_default() {
+            if let Some(root) = self.roots.get(&taken.replica) {
+                places.push(Origin {
+                    fs: root.fs.clone(),
+                    path: format!("{HISTORY}/{}", taken.stored),
+                    local: true,
+                });
+            }
+        }
+        places
+    }
+
+    /// The manifest of a content of several chunks, if it is known.
+    #[must_use]
+    pub fn manifest(&self, content: ContentId) -> Option<Manifest> {
+        let found = self.store.manifest(content);
+        found.unwrap_or_else(|e| {
+            tracing::warn!(%e, "the index cannot be asked for a manifest");
+            None
+        })
+    }
+
     fn supply(
         &self,
         core: &Core,
@@ -355,7 +404,7 @@ impl Carrier {
         }
         if size > SEVERAL_CHUNKS {
             supply.chunks = self.store.manifest(content)?.map(|m| Arc::new(m.into_list()));
-            if let (Action::Write { path, expected, .. }, Some(_)) = (&step.action, &supply.chunks)
+            if let Action::Write { path, expected, .. } = &step.action
                 && let Bytes::File(old) = expected.bytes
                 && let Some(manifest) = self.store.manifest(old)?
             {
@@ -471,17 +520,25 @@ pub trait Listener {
     fn wait_until_noted(&mut self) -> bool;
 }
 
+/// With what steps are taken.
+pub struct Means<'a> {
+    /// Threads that stage.
+    pub threads: usize,
+    /// Other devices, if there are any.
+    pub far: Option<&'a dyn Far>,
+}
+
 /// Takes steps, batch by batch; after each the disk is synced, and what became of it is told.
 pub fn run_apply(
     root: &Root,
     jobs: Vec<Job>,
     run: u64,
-    threads: usize,
+    means: &Means<'_>,
     stop: &AtomicBool,
     progress: &(dyn Fn(u64) + Sync),
     listener: &mut dyn Listener,
 ) {
-    let mut applier = Applier::new(root.fs.as_ref(), &root.ignore, stop, run, threads);
+    let mut applier = Applier::new(root.fs.as_ref(), &root.ignore, stop, run, means.threads).with_far(means.far);
     let mut rest = jobs.as_slice();
     let mut goes_on = true;
     while goes_on && !rest.is_empty() && !stop.load(Ordering::Relaxed) {
@@ -498,9 +555,11 @@ pub fn run_apply(
             steps += 1;
         }
         applier.apply(&rest[..steps], progress, &mut |applied, more| {
-            let Applied { outcomes, kept, moved } = applied;
-            let refused = outcomes.iter().any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
-            listener.tell(Input::Applied(root.replica, outcomes, kept, moved));
+            let refused = applied
+                .outcomes
+                .iter()
+                .any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
+            listener.tell(Input::Applied(root.replica, applied));
             if refused && let Ok(Some(why)) = root.is_another() {
                 listener.tell(Input::Halt(root.replica, why));
                 goes_on = false;

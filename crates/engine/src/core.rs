@@ -4,17 +4,17 @@
 mod apply;
 mod decide;
 mod host;
+mod lacking;
 mod scan;
 mod status;
 
 use crate::core::host::{Host, Phase};
 use bifold_chunk::ChunkList;
-use bifold_disk::apply::Kept;
+use bifold_disk::apply::{Applied, Kept};
 use bifold_disk::ignore::Ignore;
 use bifold_disk::read::Read;
 use bifold_disk::scan::{Scanned, Scope};
-use bifold_disk::stage::Moved;
-use bifold_protocol::{Message, Session};
+use bifold_protocol::{Message, Refused, Session};
 use bifold_tree::{Action, Changes, ContentId, Kind, NodeId, Outcome, Problem, Replica, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,8 +36,23 @@ pub enum Input {
     Ignoring(ReplicaId, Arc<Ignore>),
     /// Two replicas can talk.
     Connect(ReplicaId, ReplicaId),
+    /// A replica of this program, and one of another device, can talk.
+    ConnectFar {
+        /// The one that is attached here.
+        here: ReplicaId,
+        /// The other.
+        there: ReplicaId,
+        /// That device may read only.
+        reads: bool,
+    },
     /// They cannot any more.
     Disconnect(ReplicaId, ReplicaId),
+    /// What people call replicas of other devices.
+    Named(BTreeMap<ReplicaId, String>),
+    /// Other devices are about to be connected: a disk that was never taken in waits for one of them for so many milliseconds.
+    Awaited(u64),
+    /// Whether the devices of this program may read only: what is written here is nobody's but their own.
+    Reads(bool),
     /// Paths may have changed on a disk.
     Dirty(ReplicaId, Scope),
     /// Anything may have changed on a disk: what tells of changes has lost some.
@@ -51,7 +66,7 @@ pub enum Input {
     /// Files were read.
     Read(ReplicaId, Vec<(usize, Result<Read, Problem>)>),
     /// Steps were taken, in order; those of one plan may come in several parts.
-    Applied(ReplicaId, Vec<Outcome>, Vec<Kept>, Moved),
+    Applied(ReplicaId, Applied),
     /// All steps of a plan that will be taken were told.
     ApplyEnded(ReplicaId),
     /// A message from one replica to another.
@@ -99,6 +114,15 @@ pub enum Effect {
     Commit(ReplicaId, Commit),
     /// Take steps; answer with [`Input::Applied`] and [`Input::ApplyEnded`].
     Apply(ReplicaId, Vec<ToApply>),
+    /// A session with a replica of another device ended, as one of the two is not what it should be.
+    Refuse {
+        /// The one that is attached here.
+        here: ReplicaId,
+        /// The other.
+        there: ReplicaId,
+        /// Why.
+        why: Refused,
+    },
     /// Pass a message on.
     Send {
         /// Who says it.
@@ -197,6 +221,17 @@ pub struct Core {
     /// The order in which replicas were attached: the first decides where one has to.
     order: Vec<ReplicaId>,
     sessions: BTreeMap<(ReplicaId, ReplicaId), Session>,
+    /// When replicas of other devices said something last, milliseconds since 1970.
+    spoke_ms: BTreeMap<(ReplicaId, ReplicaId), u64>,
+    /// What people call replicas of other devices.
+    names: BTreeMap<ReplicaId, String>,
+    reads: bool,
+    /// Nodes whose bytes a disk here lacks.
+    lacking: BTreeMap<NodeId, lacking::Lacking>,
+    /// Nodes whose bytes others lack, and ask for: of which session, which.
+    lacked: BTreeMap<(ReplicaId, ReplicaId), BTreeSet<NodeId>>,
+    /// Until when another device is waited for.
+    awaited_until_ms: u64,
     decisions: Vec<Decide>,
     decided: Vec<Decided>,
     /// The program is to end: what was not looked at is not looked at any more.
@@ -214,6 +249,12 @@ impl Core {
             hosts: BTreeMap::new(),
             order: Vec::new(),
             sessions: BTreeMap::new(),
+            spoke_ms: BTreeMap::new(),
+            names: BTreeMap::new(),
+            reads: false,
+            lacking: BTreeMap::new(),
+            lacked: BTreeMap::new(),
+            awaited_until_ms: 0,
             decisions: Vec::new(),
             decided: Vec::new(),
             stopping: false,
@@ -247,10 +288,22 @@ impl Core {
                 self.sessions.insert((a, b), Session::new());
                 self.sessions.insert((b, a), Session::new());
             }
+            Input::ConnectFar { here, there, reads } => {
+                self.sessions.insert((here, there), Session::with(there, reads));
+                self.spoke_ms.insert((here, there), self.wall_ms);
+                self.lacks_unheard(here, there);
+                // What lacked may be there.
+                self.replan();
+            }
             Input::Disconnect(a, b) => {
+                self.spoke_ms.remove(&(a, b));
                 self.sessions.remove(&(a, b));
                 self.sessions.remove(&(b, a));
+                self.lacks_unheard(a, b);
             }
+            Input::Named(names) => self.names = names,
+            Input::Reads(reads) => self.reads = reads,
+            Input::Awaited(ms) => self.awaited_until_ms = wall_ms.saturating_add(ms),
             Input::Dirty(id, scope) => self.dirty(id, scope),
             Input::Rescan(id, why) => {
                 tracing::info!(%id, why, "looks at everything again");
@@ -264,7 +317,7 @@ impl Core {
             Input::Scanned(id, found) => self.scanned(id, found),
             Input::ScanEnded(id, end) => self.scan_ended(id, end),
             Input::Read(id, results) => self.read(id, results),
-            Input::Applied(id, outcomes, kept, moved) => self.applied(id, outcomes, kept, moved),
+            Input::Applied(id, applied) => self.applied(id, applied),
             Input::ApplyEnded(id) => self.apply_ended(id),
             Input::Message { from, to, message } => self.message(from, to, &message),
             Input::Decide(decide) => {
@@ -305,12 +358,34 @@ impl Core {
     }
 
     fn message(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+        let near = self.hosts.contains_key(&from);
         let (Some(host), Some(session)) = (self.hosts.get_mut(&to), self.sessions.get_mut(&(to, from))) else {
             return;
         };
         // What is in this program's own index is believed, whatever the time was when it was written.
-        match session.handle(&mut host.replica, message, u64::MAX) {
-            Ok(handled) => host.plan_due |= handled.changed || handled.complete,
+        let wall_ms = if near { u64::MAX } else { self.wall_ms };
+        if let Some(spoke) = self.spoke_ms.get_mut(&(to, from)) {
+            *spoke = self.wall_ms;
+        }
+        match session.handle(&mut host.replica, message, wall_ms) {
+            Ok(handled) => {
+                host.plan_due |= handled.changed || handled.complete;
+                if !handled.lacked.is_empty() {
+                    self.asked(to, from, handled.lacked);
+                }
+                if let Some(answer) = handled.answer {
+                    self.answered(&answer);
+                }
+            }
+            Err(why) if !near => {
+                tracing::warn!(%from, %to, %why, "session ended");
+                self.sessions.remove(&(to, from));
+                self.effects.push_back(Effect::Refuse {
+                    here: to,
+                    there: from,
+                    why,
+                });
+            }
             Err(refused) => {
                 tracing::error!(%from, %to, %refused, "session ended");
                 host.halted = Some(refused.to_string());
@@ -322,6 +397,7 @@ impl Core {
 
     /// Does what can be done, until nothing more can.
     fn advance(&mut self) {
+        self.decide_lacking();
         for id in self.order.clone() {
             self.advance_host(id);
         }
@@ -374,13 +450,23 @@ impl Core {
             let Some(message) = session.poll(&host.replica, host.joining) else {
                 continue;
             };
-            self.commit(me, Commit::default());
+            // What another device has heard of must not be undone by a power cut: the next write would take its number.
+            let heard = matches!(&message, Message::Records { nodes, .. } if !nodes.is_empty());
+            let durable = heard && !self.hosts.contains_key(&other);
+            self.commit(
+                me,
+                Commit {
+                    durable,
+                    ..Commit::default()
+                },
+            );
             self.effects.push_back(Effect::Send {
                 from: me,
                 to: other,
                 message,
             });
         }
+        self.talk_of_lacking();
         for id in self.order.clone() {
             let sent = self
                 .sessions
@@ -400,12 +486,69 @@ impl Core {
         self.hosts.values().all(|host| host.is_quiet())
     }
 
+    /// Whether two replicas, of which one is another device's, show the same and know it of each other.
+    #[must_use]
+    pub fn agrees(&self, here: ReplicaId, there: ReplicaId) -> bool {
+        let (Some(host), Some(session)) = (self.hosts.get(&here), self.sessions.get(&(here, there))) else {
+            return false;
+        };
+        let mut have = host.replica.have().clone();
+        if self.reads {
+            for own in self.hosts.keys() {
+                have.0.remove(own); // nobody else takes that over
+            }
+        }
+        let shows = |r: ReplicaId| host.replica.acks().get(&r).is_some_and(|ack| ack.includes(&have));
+        session.heard_all() && have.includes(session.peer_have()) && shows(here) && shows(there)
+    }
+
+    /// Whether what is written here is nobody's but this device's own.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.reads
+    }
+
+    /// Whether all replicas of this program show all that they know, and the same.
+    #[must_use]
+    pub fn all_shown(&self) -> bool {
+        let shows = |host: &Host| host.replica.acks().get(&host.replica.id()) == Some(host.replica.have());
+        let first = self.order.first().and_then(|id| self.hosts.get(id));
+        self.is_quiet()
+            && self.hosts.values().all(shows)
+            && self
+                .hosts
+                .values()
+                .all(|host| first.is_some_and(|f| f.replica.have() == host.replica.have()))
+    }
+
+    /// A replica that is attached, to be asked what only it can work out.
+    pub fn replica_mut(&mut self, id: ReplicaId) -> Option<&mut Replica> {
+        self.hosts.get_mut(&id).map(|host| &mut host.replica)
+    }
+
+    /// The steps that are being taken on a disk, or would be next.
+    pub fn pending(&mut self, id: ReplicaId) -> Vec<Action> {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return Vec::new();
+        };
+        if let Phase::Applying(told) = host.phase {
+            return host.plan.steps.iter().skip(told).map(|step| step.action.clone()).collect();
+        }
+        if host.phase != Phase::Idle {
+            return Vec::new();
+        }
+        let would = self.would_do().into_iter().find(|(replica, _)| *replica == id);
+        would.map(|(_, steps)| steps).unwrap_or_default()
+    }
+
     /// All that would be done on the disks now, for a dry run.
     pub fn would_do(&mut self) -> Vec<(ReplicaId, Vec<Action>)> {
         let at_hand = self.open_sides_at_hand();
         let mut all = Vec::new();
         for (id, host) in &mut self.hosts {
-            if host.halted.is_some() || host.held.is_some() || host.joining {
+            // A plan that is being carried out is the only one.
+            let applying = matches!(host.phase, Phase::Applying(_));
+            if host.halted.is_some() || host.held.is_some() || host.joining || applying {
                 continue;
             }
             let mut plan = host.replica.plan(&|content| at_hand.contains(content), usize::MAX);
@@ -423,10 +566,12 @@ impl Core {
         self.decisions.clear();
     }
 
-    /// Whether something failed that may be tried again.
+    /// Whether something failed that may be tried again, or waits for someone who may never speak.
     #[must_use]
     pub fn has_failures(&self) -> bool {
-        self.hosts.values().any(|host| !host.failures.is_empty())
+        self.hosts
+            .values()
+            .any(|host| !host.failures.is_empty() || host.phase == Phase::Waiting)
     }
 
     /// The replicas whose disks do not tell of all changes any more.

@@ -43,10 +43,14 @@ pub enum OpenError {
 pub struct OpenOptions<'a> {
     /// Nothing may be written, anywhere.
     pub dry: bool,
+    /// The folder that they are of, where that is known before.
+    pub folder: Option<FolderId>,
     /// Patterns of what is ignored.
     pub ignore: &'a [String],
     /// Random numbers.
     pub random: &'a mut dyn FnMut() -> u64,
+    /// Ids of new replicas; random ones if there is nothing here.
+    pub new_replica: Option<&'a mut dyn FnMut() -> u64>,
 }
 
 /// What is known of a root before it is opened.
@@ -93,7 +97,7 @@ fn enter(
     specs: Vec<RootSpec>,
     known: Vec<Known>,
     ignores: Vec<Arc<Ignore>>,
-    options: OpenOptions<'_>,
+    mut options: OpenOptions<'_>,
 ) -> Result<Vec<Root>, OpenError> {
     let mut folders: Vec<FolderId> = Vec::new();
     for k in &known {
@@ -104,7 +108,10 @@ fn enter(
     }
     let existing: BTreeSet<FolderId> = store.folders()?.into_iter().map(|f| f.id).collect();
     folders.retain(|f| existing.contains(f));
-    let folder = folders.first().copied().unwrap_or_else(|| FolderId((options.random)()));
+    let folder = options
+        .folder
+        .or_else(|| folders.first().copied())
+        .unwrap_or_else(|| FolderId((options.random)()));
     let mut hosted = Vec::new();
     let mut retired = Vec::new();
     for (spec, known) in specs.iter().zip(known) {
@@ -117,7 +124,11 @@ fn enter(
             },
             Known::New { instead_of, why, .. } => {
                 tracing::info!(root = %spec.path.display(), why, "joins as new");
-                let id = ReplicaId((options.random)().max(1));
+                let id = match &mut options.new_replica {
+                    Some(new) => new(),
+                    None => (options.random)(),
+                };
+                let id = ReplicaId(id.max(1));
                 retired.extend(instead_of.map(|old| (old, id)));
                 Hosted {
                     id,
@@ -296,6 +307,7 @@ fn leave(fs: &dyn Fs) {
     for dir in [
         bifold_tree::PARKED_PATH,
         bifold_disk::stage::STAGE,
+        bifold_disk::far::PARTIAL,
         bifold_disk::stage::HISTORY,
     ] {
         let _ = fs.remove_dir(dir);

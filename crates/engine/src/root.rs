@@ -23,6 +23,34 @@ pub struct RootSpec {
     pub rejoin: bool,
 }
 
+/// Which directory a path leads to, as far as the system tells.
+#[cfg(unix)]
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "of the root itself, before it is opened")]
+pub fn identity(path: &std::path::Path) -> RootIdentity {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map_or(RootIdentity::default(), |m| RootIdentity {
+        device: m.dev(),
+        inode: m.ino(),
+    })
+}
+
+/// Which directory a path leads to, as far as the system tells.
+#[cfg(windows)]
+#[must_use]
+pub fn identity(path: &std::path::Path) -> RootIdentity {
+    match file_id::get_low_res_file_id(path) {
+        Ok(file_id::FileId::LowRes {
+            volume_serial_number,
+            file_index,
+        }) => RootIdentity {
+            device: u64::from(volume_serial_number),
+            inode: file_index,
+        },
+        _ => RootIdentity::default(),
+    }
+}
+
 /// A root that is open.
 pub struct Root {
     /// The replica that it shows.

@@ -1,16 +1,18 @@
 //! The loop: inputs to the core, effects to threads. A thin shell on tokio; what it does between two steps decides nothing.
 
-use crate::carry::{Carrier, CarryError, Listener, run_apply, run_read, run_scan};
+use crate::carry::{Carrier, CarryError, Listener, Means, run_apply, run_read, run_scan};
 use crate::core::{Core, Effect, HostState, Input, Status};
 use crate::root::Root;
 use bifold_disk::apply::{Job, kind_of};
+use bifold_disk::far::Far;
 use bifold_disk::scan::Scope;
+use bifold_protocol::{Message, Refused};
 use bifold_tree::{Action, Kind, ReplicaId};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs that may wait before those who tell them have to.
 const QUEUE: usize = 64;
@@ -80,9 +82,21 @@ pub fn random() -> u64 {
     }
 }
 
+/// Replicas of other devices.
+pub trait Others: Send {
+    /// Tells one of them something.
+    fn send(&mut self, from: ReplicaId, to: ReplicaId, message: Message);
+    /// A session with one of them ended, as one of the two is not what it should be.
+    fn refused(&mut self, here: ReplicaId, there: ReplicaId, why: Refused);
+}
+
+/// Something to be found out of the core and the carrier.
+type Question = Box<dyn FnOnce(&mut Core, &Carrier) + Send>;
+
 /// What comes in from threads.
 enum Told {
     Input(Input),
+    Question(Question),
     /// All that was told before has been carried out, once this is answered.
     AllNoted(std::sync::mpsc::SyncSender<()>),
     /// A task has told all it had to.
@@ -103,6 +117,15 @@ impl Listener for Thread {
     }
 }
 
+/// Tells that a task is over, however it ends.
+struct Ended(mpsc::Sender<Told>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.blocking_send(Told::Ended);
+    }
+}
+
 /// Gets inputs in from outside: from watchers, or from a person.
 #[derive(Clone)]
 pub struct Door(mpsc::Sender<Told>);
@@ -112,6 +135,31 @@ impl Door {
     #[must_use]
     pub fn put(&self, input: Input) -> bool {
         self.0.blocking_send(Told::Input(input)).is_ok()
+    }
+
+    /// The same, for tasks.
+    pub async fn tell(&self, input: Input) -> bool {
+        self.0.send(Told::Input(input)).await.is_ok()
+    }
+
+    /// Asks something. `None` when the loop has ended.
+    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Core, &Carrier) -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |core, carrier| {
+            let _ = answer.send(question(core, carrier));
+        });
+        self.0.send(Told::Question(question)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// The same, for threads.
+    pub fn ask_blocking<T: Send + 'static>(&self, question: impl FnOnce(&mut Core, &Carrier) -> T + Send + 'static) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |core, carrier| {
+            let _ = answer.send(question(core, carrier));
+        });
+        self.0.blocking_send(Told::Question(question)).ok()?;
+        answered.blocking_recv().ok()
     }
 }
 
@@ -136,6 +184,8 @@ pub struct Loop {
     scanned_ahead: BTreeSet<ReplicaId>,
     run: Arc<AtomicU64>,
     progress: watch::Sender<(ReplicaId, u64, u64)>,
+    others: Option<Box<dyn Others>>,
+    far: Option<Arc<dyn Far>>,
 }
 
 impl Loop {
@@ -155,7 +205,17 @@ impl Loop {
             scanned_ahead: BTreeSet::new(),
             run: Arc::new(AtomicU64::new(wall_ms() << 12)),
             progress,
+            others: None,
+            far: None,
         }
+    }
+
+    /// There are replicas on other devices: they are told things by `others`, and bytes that only they have are fetched by `far`.
+    #[must_use]
+    pub fn with_others(mut self, others: Box<dyn Others>, far: Arc<dyn Far>) -> Loop {
+        self.others = Some(others);
+        self.far = Some(far);
+        self
     }
 
     /// The way in.
@@ -246,6 +306,7 @@ impl Loop {
                 }
                 Some(told) = self.receive.recv() => match told {
                     Told::Input(input) => inputs.push_back(input),
+                    Told::Question(question) => question(&mut self.core, &self.carrier),
                     Told::AllNoted(answer) => answer.send(()).unwrap_or_default(), // nobody may wait any more
                     Told::Ended => self.running -= 1,
                 },
@@ -283,7 +344,19 @@ impl Loop {
         for effect in effects {
             match effect {
                 Effect::Commit(id, commit) => self.carrier.commit(id, &commit, wall_ms(), random())?,
-                Effect::Send { from, to, message } => inputs.push_back(Input::Message { from, to, message }),
+                Effect::Send { from, to, message } if self.carrier.root(to).is_some() => {
+                    inputs.push_back(Input::Message { from, to, message });
+                }
+                Effect::Send { from, to, message } => {
+                    if let Some(others) = &mut self.others {
+                        others.send(from, to, message);
+                    }
+                }
+                Effect::Refuse { here, there, why } => {
+                    if let Some(others) = &mut self.others {
+                        others.refused(here, there, why);
+                    }
+                }
                 _ if stopping => {}
                 Effect::Scan(id, _) if self.scanned_ahead.remove(&id) => {}
                 Effect::Scan(id, scope) => {
@@ -327,6 +400,7 @@ impl Loop {
     fn spawn_apply(&mut self, id: ReplicaId, jobs: Vec<Job>) {
         let Some(root) = self.carrier.root(id).cloned() else { return };
         let (stop, threads, progress) = (self.stop.clone(), self.options.threads, self.progress.clone());
+        let far = self.far.clone();
         let run = self.run.fetch_add(1, Ordering::Relaxed);
         self.spawn(move |listener| {
             let of = jobs
@@ -339,7 +413,8 @@ impl Loop {
                 let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
                 progress.send_replace((id, bytes, of));
             };
-            run_apply(&root, jobs, run, threads, &stop, &count, listener);
+            let far = far.as_deref();
+            run_apply(&root, jobs, run, &Means { threads, far }, &stop, &count, listener);
         });
     }
 
@@ -347,8 +422,8 @@ impl Loop {
         self.running += 1;
         let mut thread = Thread(self.send.clone());
         tokio::task::spawn_blocking(move || {
+            let _ended = Ended(thread.0.clone());
             work(&mut thread);
-            let _ = thread.0.blocking_send(Told::Ended);
         });
     }
 }

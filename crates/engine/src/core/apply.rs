@@ -2,10 +2,9 @@
 
 use crate::core::host::{Held, Phase};
 use crate::core::{Commit, Core, Decide, Decided, Effect, Side, Taken, ToApply};
-use bifold_disk::apply::{Kept, content_of};
+use bifold_disk::apply::{Applied, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
-use bifold_disk::stage::Moved;
 use bifold_tree::{Action, Bytes, ConflictKind, ContentId, NodeId, Outcome, PARKED_PATH, Pick, Problem, ProblemKind, ReplicaId};
 use std::collections::BTreeSet;
 
@@ -21,7 +20,7 @@ impl Core {
         let settings = self.settings.clone();
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.held = None;
-        host.rest_ignored = false;
+        (host.rest_ignored, host.rest_left_out) = (false, false);
         if !host.replica.is_stale() {
             host.failures.clear();
             self.settled(id);
@@ -89,7 +88,7 @@ impl Core {
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
-        host.rest_ignored = true;
+        (host.rest_ignored, host.rest_left_out) = (true, true);
         self.commit(
             id,
             Commit {
@@ -130,7 +129,13 @@ impl Core {
         at_hand
     }
 
-    pub(crate) fn applied(&mut self, id: ReplicaId, outcomes: Vec<Outcome>, kept: Vec<Kept>, moved: Moved) {
+    pub(crate) fn applied(&mut self, id: ReplicaId, applied: Applied) {
+        let Applied {
+            outcomes,
+            kept,
+            moved,
+            learned,
+        } = applied;
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let Phase::Applying(told) = &mut host.phase else { return };
         let first = *told;
@@ -145,7 +150,9 @@ impl Core {
             };
             let nodes = host.plan.nodes(first + i);
             host.replica.applied(&mut host.plan, first + i, outcome);
-            host.rest_ignored &= matches!(outcome, Outcome::Done(_) | Outcome::Ignored);
+            let ignored = matches!(outcome, Outcome::Done(_) | Outcome::Ignored);
+            host.rest_ignored &= ignored;
+            host.rest_left_out &= ignored || matches!(outcome, Outcome::Failed(p) if p.kind == ProblemKind::Unsupported);
             let path = action.path().to_string();
             match outcome {
                 Outcome::Done(_) => {
@@ -227,6 +234,7 @@ impl Core {
         self.commit(
             id,
             Commit {
+                chunks: learned,
                 kept,
                 durable,
                 ..Commit::default()
@@ -250,8 +258,12 @@ impl Core {
             .collect();
         let partial = std::mem::take(&mut host.plan).partial;
         host.rest_ignored &= all_told && !partial;
+        host.rest_left_out &= all_told && !partial;
         host.phase = Phase::Idle;
         let progress = host.steps_done > host.steps_before;
+        if host.rest_left_out && !progress && host.replica.is_as_planned() {
+            host.replica.shows_all(); // all that it is to show
+        }
         host.again = if host.look_again.is_empty() || progress {
             0
         } else {
@@ -277,9 +289,7 @@ impl Core {
                 self.give_up(id, path, nodes);
                 continue;
             }
-            for node in nodes {
-                self.make_do(id, node);
-            }
+            self.lacks(id, nodes);
         }
         self.commit(id, Commit::default());
     }
@@ -298,35 +308,5 @@ impl Core {
                 nodes,
             });
         }
-    }
-
-    /// Bytes that were replaced or deleted where they were, before they got anywhere else, of a file that lives for another reason (it
-    /// was moved, or a copy of it was asked for): what a disk shows of it instead, lives; what none shows, is no more. Not while
-    /// someone is away who may have them.
-    fn make_do(&mut self, id: ReplicaId, node: NodeId) {
-        let Some(host) = self.hosts.get(&id) else { return };
-        let away = |r: &ReplicaId| {
-            self.hosts
-                .get(r)
-                .is_none_or(|h| h.halted.is_some() || h.dirty.is_some() || h.phase != Phase::Idle)
-        };
-        if self.stopping || host.replica.acks().keys().any(away) {
-            return;
-        }
-        let shown = self.hosts.values().any(|h| h.replica.shows_bytes_of(node));
-        if shown && !host.replica.lost_its_bytes(node) {
-            return;
-        }
-        let shows = |r: &ReplicaId| self.hosts.get(r).is_some_and(|h| h.replica.recorded(node).is_some());
-        let others = self.order.iter().copied().filter(|r| *r != id);
-        let by = std::iter::once(id).chain(others).find(shows).unwrap_or(id);
-        let wall = self.wall_ms;
-        let Some(host) = self.hosts.get_mut(&by) else { return };
-        let shown = host.replica.make_do(node, wall);
-        if !shown && host.replica.resolve(&[node], Pick::Delete, wall).is_err() {
-            return;
-        }
-        host.plan_due = true;
-        self.commit(by, Commit::default());
     }
 }

@@ -48,6 +48,8 @@ pub enum Taken {
     Side(Vec<String>),
     /// All sides.
     Both,
+    /// Where it stands.
+    Place,
     /// The edit of what was deleted.
     Edit,
     /// The deletion.
@@ -62,7 +64,7 @@ impl Core {
         if self
             .sessions
             .iter()
-            .any(|((me, _), session)| *me == id && !session.heard_all())
+            .any(|((me, other), session)| *me == id && self.hosts.contains_key(other) && !session.heard_all())
         {
             return;
         }
@@ -143,14 +145,32 @@ impl Core {
                     .map(|s| Pick::Place(s.dot)),
                 _ => conflict.sides.last().map(|s| Pick::Place(s.dot)),
             },
-            // Settled by renaming on the disk.
-            ConflictKind::Name | ConflictKind::Cycle | ConflictKind::Orphan => None,
+            ConflictKind::Name => match rule {
+                Prefer::Replica(r) => conflict
+                    .sides
+                    .iter()
+                    .rev()
+                    .find(|s| s.dot.replica == r)
+                    .map(|s| Pick::Name(s.dot)),
+                Prefer::Both => conflict.sides.first().map(|s| Pick::Name(s.dot)),
+                Prefer::Ask | Prefer::Newest => None,
+            },
+            ConflictKind::Cycle | ConflictKind::Orphan => (rule == Prefer::Both).then_some(Pick::Keep),
         };
         let Some(pick) = pick else { return };
         let taken = match pick {
             Pick::Content(_) if rule == Prefer::Both => Taken::Both,
-            Pick::Content(content) => Taken::Side(self.showing(&conflict.nodes, content)),
-            Pick::Place(dot) => Taken::Side(self.hosts.get(&dot.replica).map(|h| h.name.clone()).into_iter().collect()),
+            Pick::Content(content) => {
+                let mut of = self.showing(&conflict.nodes, content);
+                let by = conflict.sides.iter().find(|side| side.content.id() == content);
+                if of.is_empty() {
+                    of.extend(by.and_then(|side| self.name_of(side.dot.replica)));
+                }
+                Taken::Side(of)
+            }
+            Pick::Name(_) if rule == Prefer::Both => Taken::Both,
+            Pick::Place(dot) | Pick::Name(dot) => Taken::Side(self.name_of(dot.replica).into_iter().collect()),
+            Pick::Keep if conflict.kind != ConflictKind::Deleted => Taken::Place,
             Pick::Keep => Taken::Edit,
             Pick::Delete => Taken::Deletion,
         };
@@ -170,6 +190,12 @@ impl Core {
             }
         }
         self.pick(id, conflict, pick, taken);
+    }
+
+    /// What people call a replica.
+    pub(crate) fn name_of(&self, replica: ReplicaId) -> Option<String> {
+        let here = self.hosts.get(&replica).map(|host| &host.name);
+        here.or_else(|| self.names.get(&replica)).cloned()
     }
 
     /// The names of the replicas whose disks show some content of some nodes.
@@ -193,6 +219,11 @@ impl Core {
         let at_hand = |content: &ContentId| self.order.iter().any(|r| shown_by(*r) == Some(*content));
         let picked = match rule {
             Prefer::Ask => None,
+            // What another device has is fetched once it is picked.
+            Prefer::Replica(r) if !self.hosts.contains_key(&r) => {
+                let side = conflict.sides.iter().rev().find(|s| s.dot.replica == r);
+                return side.map(|s| Pick::Content(s.content.id()));
+            }
             Prefer::Replica(r) => shown_by(r),
             Prefer::Both => shown_by(id).or_else(|| conflict.sides.last().map(|s| s.content.id())),
             Prefer::Newest => {

@@ -34,6 +34,8 @@ pub(crate) struct Host {
     pub(crate) new_rules: bool,
     /// What is left to do is left out because it is ignored.
     pub(crate) rest_ignored: bool,
+    /// The same, or it is what the disk cannot have.
+    pub(crate) rest_left_out: bool,
     /// Its disk was never taken in.
     pub(crate) joining: bool,
     /// What is to be scanned next.
@@ -115,6 +117,7 @@ impl Host {
             ignore: None,
             new_rules: false,
             rest_ignored: false,
+            rest_left_out: false,
             unfinished: false,
             unwatched: None,
         }

@@ -9,6 +9,8 @@ use bifold_disk::scan::{Scanned, Scope};
 use bifold_tree::{Problem, ProblemKind, ReplicaId, Survey};
 use std::sync::Arc;
 
+/// Another device that has said nothing for so long is not waited for.
+const SILENCE_MS: u64 = 60_000;
 /// With more single paths than these the whole root is scanned.
 const MANY_PATHS: usize = 20_000;
 
@@ -171,14 +173,27 @@ impl Core {
     /// Whether someone connected has not yet told everything, and is not itself waiting for this one.
     fn must_wait(&self, id: ReplicaId) -> bool {
         let place = |r: ReplicaId| self.order.iter().position(|o| *o == r);
+        let is_far = |(me, other): &(ReplicaId, ReplicaId)| *me == id && !self.hosts.contains_key(other);
+        let mut far = self.sessions.iter().filter(|(ends, _)| is_far(ends));
+        if place(id) == Some(0) && self.wall_ms < self.awaited_until_ms && !far.any(|(_, session)| session.peer().is_some()) {
+            return true;
+        }
         self.sessions
             .iter()
             .filter(|((me, _), _)| *me == id)
             .any(|((_, other), session)| {
                 let halted = self.hosts.get(other).is_some_and(|h| h.halted.is_some());
                 let other_waits = self.hosts.get(other).map_or(session.peer_joining(), |h| h.joining);
-                let first = other_waits && place(id) < place(*other);
-                !(halted || session.heard_all() || first)
+                // Of two devices' that wait for each other, the one with the lower id goes first.
+                let goes_first = if self.hosts.contains_key(other) {
+                    place(id) < place(*other)
+                } else {
+                    id < *other
+                };
+                let first = other_waits && goes_first;
+                let spoke = self.spoke_ms.get(&(id, *other));
+                let silent = spoke.is_some_and(|ms| self.wall_ms.saturating_sub(*ms) > SILENCE_MS);
+                !(halted || session.heard_all() || first || silent)
             })
     }
 }

@@ -78,6 +78,8 @@ pub struct ListedConflict {
 pub struct ListedSide {
     /// The replicas whose disks show it, or who did it.
     pub replicas: Vec<String>,
+    /// Who wrote it.
+    pub by: ReplicaId,
     /// The content id, in hexadecimal digits; `None` of a deletion.
     pub content: Option<String>,
     /// Bytes.
@@ -148,12 +150,15 @@ impl Core {
             let mut sides = Vec::new();
             for side in &conflict.sides {
                 let place = side.place.clone();
-                let by_dot = self.hosts.get(&side.dot.replica).map(|h| h.name.clone());
-                let replicas = if conflict.kind == ConflictKind::Content {
+                let by = side.dot.replica;
+                let mut replicas = if conflict.kind == ConflictKind::Content {
                     self.showing(&conflict.nodes, side.content.id())
                 } else {
-                    by_dot.into_iter().collect()
+                    Vec::new()
                 };
+                if replicas.is_empty() {
+                    replicas.extend(self.name_of(by));
+                }
                 let path = place.and_then(|(parent, name)| {
                     let replica = &mut self.hosts.get_mut(&first)?.replica;
                     let dir = replica.projected(parent).map(|p| p.path).unwrap_or_default();
@@ -170,6 +175,7 @@ impl Core {
                 };
                 sides.push(ListedSide {
                     replicas,
+                    by,
                     content: Some(side.content.id().hex()),
                     size: side.content.size(),
                     modified_ns,
@@ -183,9 +189,9 @@ impl Core {
                     .and_then(|h| h.replica.node(*conflict.nodes.first()?))
                     .map(|n| n.gones.clone());
                 for (dot, _) in gones.into_iter().flatten() {
-                    let replicas = self.hosts.get(&dot.replica).map(|h| h.name.clone()).into_iter().collect();
                     sides.push(ListedSide {
-                        replicas,
+                        replicas: self.name_of(dot.replica).into_iter().collect(),
+                        by: dot.replica,
                         content: None,
                         size: 0,
                         modified_ns: None,

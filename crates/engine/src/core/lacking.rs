@@ -1,0 +1,241 @@
+//! Bytes that are nowhere: replaced or deleted where they were, before they got anywhere else, of a file that lives for another reason
+//! (it was moved, or a copy of it was asked for). What a disk shows of it instead, lives; what none shows, is no more. But only once
+//! everyone in the folder has said that they have them not: while someone is away who may, they are waited for.
+
+use crate::core::host::Phase;
+use crate::core::{Commit, Core, Effect};
+use bifold_protocol::session::MAX_LACKING;
+use bifold_protocol::{Answer, Message};
+use bifold_tree::{ContentId, Dot, NodeId, Pick, ReplicaId, Shown};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most nodes of which a peer's question is kept until it can be answered.
+const MAX_ASKED: usize = 8 * MAX_LACKING;
+
+/// A node whose bytes a disk here lacks.
+pub(crate) struct Lacking {
+    /// That disk's replica.
+    id: ReplicaId,
+    /// What it might have had when this was found.
+    sides: Vec<(Dot, ContentId)>,
+    /// Who was asked.
+    asked: BTreeSet<ReplicaId>,
+    /// Who answered what: what it shows, and whether it lacks it too.
+    answers: BTreeMap<ReplicaId, (Shown, bool)>,
+}
+
+/// What is known of all disks together.
+struct Known {
+    /// The bytes that one shows.
+    here: BTreeSet<ContentId>,
+    /// Who lacks the bytes, and may decide.
+    lacks: BTreeSet<ReplicaId>,
+    /// Who shows the node.
+    shows: BTreeSet<ReplicaId>,
+}
+
+impl Core {
+    /// A disk lacks the bytes of some nodes: those who may have them are asked.
+    pub(crate) fn lacks(&mut self, id: ReplicaId, nodes: Vec<NodeId>) {
+        let Some(host) = self.hosts.get(&id) else { return };
+        for node in nodes {
+            let sides = host.replica.sides_of(node);
+            let known = self.lacking.get(&node).is_some_and(|l| l.sides == sides);
+            if sides.is_empty() || known {
+                continue;
+            }
+            let lacking = Lacking {
+                id,
+                sides,
+                asked: BTreeSet::new(),
+                answers: BTreeMap::new(),
+            };
+            self.lacking.insert(node, lacking);
+        }
+    }
+
+    /// A session ended: what was said in it counts no more.
+    pub(crate) fn lacks_unheard(&mut self, here: ReplicaId, there: ReplicaId) {
+        self.lacked.remove(&(here, there));
+        for lacking in self.lacking.values_mut() {
+            lacking.asked.clear();
+            lacking.answers.clear();
+        }
+    }
+
+    /// Someone asks.
+    pub(crate) fn asked(&mut self, me: ReplicaId, other: ReplicaId, nodes: Vec<NodeId>) {
+        let asked = self.lacked.entry((me, other)).or_default();
+        asked.extend(nodes);
+        while asked.len() > MAX_ASKED {
+            asked.pop_last(); // they ask again
+        }
+    }
+
+    /// Someone answers.
+    pub(crate) fn answered(&mut self, answer: &Answer) {
+        for (shown, lacks) in &answer.shown {
+            if let Some(lacking) = self.lacking.get_mut(&shown.node) {
+                let said = answer.of.iter().map(|r| (*r, (shown.clone(), *lacks)));
+                lacking.answers.extend(said.filter(|(r, _)| !self.hosts.contains_key(r)));
+            }
+        }
+    }
+
+    /// Whether a disk is as its records say, as far as is known.
+    fn at_rest(&self, id: ReplicaId) -> bool {
+        let host = self.hosts.get(&id);
+        host.is_some_and(|h| h.halted.is_none() && h.dirty.is_none() && h.phase == Phase::Idle && !h.joining && !h.unfinished)
+    }
+
+    /// Asks and answers, as far as that can be done now. What was found out of nodes has been told before.
+    pub(crate) fn talk_of_lacking(&mut self) {
+        if self.stopping || (self.lacking.is_empty() && self.lacked.is_empty()) {
+            return;
+        }
+        let hosts: Vec<ReplicaId> = self.order.clone();
+        if hosts.iter().all(|id| self.at_rest(*id)) {
+            self.answer_lacking(&hosts);
+        }
+        let far: Vec<(ReplicaId, ReplicaId)> = self
+            .sessions
+            .iter()
+            .filter(|((_, other), session)| !self.hosts.contains_key(other) && session.heard_all())
+            .map(|(ends, _)| *ends)
+            .collect();
+        for (me, other) in far {
+            let unasked = self.lacking.iter_mut().filter(|(_, l)| !l.asked.contains(&other));
+            let mut nodes = Vec::new();
+            for (node, lacking) in unasked.take(MAX_LACKING) {
+                lacking.asked.insert(other);
+                nodes.push(*node);
+            }
+            if !nodes.is_empty() {
+                self.effects.push_back(Effect::Send {
+                    from: me,
+                    to: other,
+                    message: Message::Lacks(nodes),
+                });
+            }
+        }
+    }
+
+    fn answer_lacking(&mut self, hosts: &[ReplicaId]) {
+        for ((me, other), nodes) in std::mem::take(&mut self.lacked) {
+            let nodes: Vec<NodeId> = nodes.into_iter().collect();
+            for nodes in nodes.chunks(MAX_LACKING) {
+                let mut shown: Vec<(Shown, bool)> = Vec::new();
+                for host in hosts.iter().filter_map(|id| self.hosts.get(id)) {
+                    let here = host.replica.shown_of(nodes);
+                    if shown.is_empty() {
+                        shown = here.into_iter().map(|s| (s, false)).collect();
+                        continue;
+                    }
+                    for ((all, _), here) in shown.iter_mut().zip(here) {
+                        all.is_there |= here.is_there;
+                        all.contents.extend(here.contents);
+                    }
+                }
+                for (shown, lacks) in &mut shown {
+                    shown.contents.sort_unstable();
+                    shown.contents.dedup();
+                    *lacks = self.lacking.contains_key(&shown.node) && !self.reads;
+                }
+                self.effects.push_back(Effect::Send {
+                    from: me,
+                    to: other,
+                    message: Message::Shows(Answer {
+                        of: hosts.to_vec(),
+                        shown,
+                    }),
+                });
+            }
+        }
+    }
+
+    /// Decides on what everyone has spoken of. Before anything is planned: what is decided is a reason to.
+    pub(crate) fn decide_lacking(&mut self) {
+        if self.stopping || self.lacking.is_empty() || !self.order.iter().all(|id| self.at_rest(*id)) {
+            return;
+        }
+        let spoken: Vec<NodeId> = self
+            .lacking
+            .iter()
+            .filter(|(_, l)| {
+                let host = self.hosts.get(&l.id);
+                host.is_some_and(|host| {
+                    let mut members = host.replica.acks().keys();
+                    members.all(|r| l.answers.contains_key(r) || self.hosts.contains_key(r))
+                })
+            })
+            .map(|(node, _)| *node)
+            .collect();
+        for node in spoken {
+            if let Some(lacking) = self.lacking.remove(&node)
+                && !self.reads
+            {
+                self.settle_lacking(node, &lacking);
+            }
+        }
+    }
+
+    fn known_of(&self, node: NodeId, lacking: &Lacking) -> Known {
+        let mut known = Known {
+            here: BTreeSet::new(),
+            lacks: BTreeSet::from([lacking.id]),
+            shows: BTreeSet::new(),
+        };
+        let own = self.hosts.iter().flat_map(|(id, h)| {
+            let shown = h.replica.shown_of(&[node]);
+            shown.into_iter().map(|s| (*id, (s, false)))
+        });
+        for (id, (shown, lacks)) in own.chain(lacking.answers.iter().map(|(id, answer)| (*id, answer.clone()))) {
+            known.here.extend(shown.contents);
+            if shown.is_there {
+                known.shows.insert(id);
+            }
+            if lacks {
+                known.lacks.insert(id);
+            }
+        }
+        known
+    }
+
+    /// One of those who lack the bytes decides: who shows the node, before others; of several, the one with the lowest id.
+    fn settle_lacking(&mut self, node: NodeId, lacking: &Lacking) {
+        let Some(host) = self.hosts.get(&lacking.id) else { return };
+        if host.replica.sides_of(node) != lacking.sides {
+            return; // it is another question now
+        }
+        let known = self.known_of(node, lacking);
+        let nowhere: Vec<&(Dot, ContentId)> = lacking.sides.iter().filter(|(_, id)| !known.here.contains(id)).collect();
+        let somewhere = nowhere.len() < lacking.sides.len();
+        if nowhere.is_empty() {
+            return;
+        }
+        let lost: Vec<Dot> = nowhere.iter().map(|(dot, _)| *dot).collect();
+        let (id, wall) = (lacking.id, self.wall_ms);
+        // Those of this program count as one: any of them can be written for. (Who shows the node and does not lack its bytes shows it
+        // together with another one, or leaves it out.)
+        let can = |r: &&ReplicaId| !somewhere && (self.hosts.contains_key(r) || known.lacks.contains(r));
+        let by = known.shows.iter().find(can).or(known.lacks.first()).copied();
+        let Some(by) = by.filter(|by| self.hosts.contains_key(by)) else {
+            return; // another's to decide
+        };
+        let by = if somewhere { id } else { by };
+        let Some(host) = self.hosts.get_mut(&by) else { return };
+        let done = if somewhere {
+            host.replica.let_go(node, &lost, wall)
+        } else {
+            host.replica.make_do(node, wall) || host.replica.resolve(&[node], Pick::Delete, wall).is_ok()
+        };
+        if done {
+            tracing::info!(
+                ?node,
+                "its bytes are nowhere: it lives with what is shown of it, if anything is"
+            );
+            host.plan_due = true;
+            self.commit(by, Commit::default());
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A folder that runs: its loop, in a thread of its own.
+
+use crate::carry::Carrier;
+use crate::core::{Core, Input, Settings};
+use crate::daemon::face::{Trouble, TroubleKind};
+use crate::open::{OpenError, OpenOptions, open};
+use crate::root::{Root, RootSpec, identity};
+use crate::run::{Door, Event, Loop, Others, RunOptions, random};
+use crate::watching::{self, Watching};
+use bifold_disk::far::Far;
+use bifold_disk::fs::FsError;
+use bifold_disk::native::NativeFs;
+use bifold_protocol::Message;
+use bifold_store::{FolderId, Store, StoreError};
+use bifold_tree::ReplicaId;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// How long threads are waited for at the end.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+/// A disk that was never taken in waits so long for another device, that what both have gets one node.
+const AWAITED_MS: u64 = 10_000;
+/// What may wait for a loop before those who tell have to: inputs, and nodes in them.
+const MOST_WAITING: usize = 50_000;
+/// How long they wait then, before the device that says so much is left.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a root is tried to be opened that is in use.
+const LET_GO: Duration = Duration::from_secs(4);
+/// Most threads that read and stage.
+const THREADS: usize = 4;
+
+/// What is to run.
+pub(crate) struct FolderSpec {
+    pub(crate) folder: u64,
+    pub(crate) index: PathBuf,
+    /// This device's own root first, then shares.
+    pub(crate) roots: Vec<PathBuf>,
+    /// What people call them.
+    pub(crate) names: Vec<String>,
+    pub(crate) rejoin: bool,
+    /// There are other devices: a disk that was never taken in waits a little for one of them.
+    pub(crate) awaited: bool,
+    /// Ids of new replicas.
+    pub(crate) new_replica: Box<dyn FnMut() -> u64 + Send>,
+}
+
+/// A folder that runs.
+pub(crate) struct Running {
+    pub(crate) door: Door,
+    /// The way in for what other devices say.
+    pub(crate) pump: Pump,
+    /// This device's own replica first, then those on shares.
+    pub(crate) replicas: Vec<ReplicaId>,
+    /// When it was started.
+    pub(crate) since: std::time::Instant,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Whether its thread has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Stops it, and waits until all is written. Takes a while: for a thread that may wait.
+    pub(crate) fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Passes on to a folder's loop what other devices say, so that one whose disk is stuck does not hold up the others.
+#[derive(Clone)]
+pub(crate) struct Pump {
+    send: mpsc::UnboundedSender<Input>,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// How much there is: inputs, and the nodes in them.
+    weight: AtomicUsize,
+    less: Notify,
+}
+
+impl Pump {
+    fn start(runtime: &tokio::runtime::Handle, door: Door) -> Pump {
+        let (send, mut inputs) = mpsc::unbounded_channel();
+        let waiting = Arc::new(Waiting::default());
+        let taken = waiting.clone();
+        runtime.spawn(async move {
+            while let Some(input) = inputs.recv().await {
+                let weight = weight(&input);
+                if !door.tell(input).await {
+                    break;
+                }
+                taken.weight.fetch_sub(weight, Ordering::Relaxed);
+                taken.less.notify_one();
+            }
+        });
+        Pump { send, waiting }
+    }
+
+    /// Passes an input on; where very much waits, it does too, for a while. False if the loop does not take it.
+    pub(crate) async fn pass(&self, input: Input) -> bool {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while self.waiting.weight.load(Ordering::Relaxed) > MOST_WAITING {
+            if tokio::time::timeout_at(end, self.waiting.less.notified()).await.is_err() {
+                return false;
+            }
+        }
+        self.waiting.weight.fetch_add(weight(&input), Ordering::Relaxed);
+        self.send.send(input).is_ok()
+    }
+}
+
+fn weight(input: &Input) -> usize {
+    match input {
+        Input::Message {
+            message: Message::Records { nodes, .. },
+            ..
+        } => 1 + nodes.len(),
+        _ => 1,
+    }
+}
+
+/// Who is told what happens in a folder.
+pub(crate) trait Told: Send {
+    /// Something happened.
+    fn event(&mut self, event: Event);
+    /// It ended by itself.
+    fn ended(&mut self, why: Option<Trouble>);
+}
+
+/// Opens a folder and lets it run. Blocks until it is open.
+pub(crate) fn start(
+    spec: FolderSpec,
+    others: Box<dyn Others>,
+    far: Arc<dyn Far>,
+    told: Box<dyn Told>,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Running, Trouble> {
+    let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name(format!("folder {:x}", spec.folder))
+        .spawn(move || {
+            let (mut told, mut spec) = (told, spec);
+            let result = run(&mut spec, others, far, told.as_mut(), &ready, stopped);
+            match result {
+                Ok(()) => told.ended(None),
+                // Whoever waits for the start is told, else the one who listens.
+                Err(trouble) => {
+                    if let Err(std::sync::mpsc::SendError(Err(trouble))) = ready.send(Err(trouble)) {
+                        told.ended(Some(trouble));
+                    }
+                }
+            }
+        })
+        .map_err(|e| Trouble::new(TroubleKind::Failed, format!("no thread can be started ({e})")))?;
+    let (door, replicas) = is_ready
+        .recv()
+        .map_err(|_| Trouble::new(TroubleKind::Failed, "the folder ended before it began"))??;
+    Ok(Running {
+        pump: Pump::start(runtime, door.clone()),
+        since: std::time::Instant::now(),
+        door,
+        replicas,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+/// Opens the roots; the outer error is one that trying again soon does not mend.
+fn open_roots(spec: &mut FolderSpec, store: &mut Store) -> Result<Result<Vec<Root>, OpenError>, Trouble> {
+    let mut specs = Vec::new();
+    for (i, (path, name)) in spec.roots.iter().zip(&spec.names).enumerate() {
+        let fs = NativeFs::open(path).map_err(|e| {
+            Trouble::new(TroubleKind::Failed, format!("{} cannot be opened: {e}", path.display()))
+                .hint("Put it back or mount it; it is tried again from time to time.")
+        })?;
+        specs.push(RootSpec {
+            name: name.clone(),
+            path: path.clone(),
+            identity: identity(path),
+            fs: Arc::new(fs),
+            rejoin: spec.rejoin && i == 0,
+        });
+    }
+    let options = OpenOptions {
+        dry: false,
+        folder: Some(FolderId(spec.folder)),
+        ignore: &[],
+        random: &mut random,
+        new_replica: Some(&mut spec.new_replica),
+    };
+    Ok(open(store, specs, options))
+}
+
+type Ready = std::sync::mpsc::SyncSender<Result<(Door, Vec<ReplicaId>), Trouble>>;
+
+fn run(
+    spec: &mut FolderSpec,
+    others: Box<dyn Others>,
+    far: Arc<dyn Far>,
+    told: &mut dyn Told,
+    ready: &Ready,
+    stopped: oneshot::Receiver<()>,
+) -> Result<(), Trouble> {
+    let mut store = Store::open(&spec.index)?;
+    let begun = std::time::Instant::now();
+    let roots = loop {
+        match open_roots(spec, &mut store)? {
+            // Those who were sending bytes from it when it ended may hold it still.
+            Err(OpenError::Disk {
+                source: FsError::Busy(_),
+                ..
+            }) if begun.elapsed() < LET_GO => std::thread::sleep(LET_GO / 40),
+            opened => break opened?,
+        }
+    };
+    let replicas: Vec<ReplicaId> = roots.iter().map(|root| root.replica).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Trouble::new(TroubleKind::Failed, format!("the folder cannot be run: {e}")))?;
+    let unwatched = spec.roots.iter().zip(&replicas);
+    let unwatched = unwatched.filter(|(path, _)| watching::unwatchable(path).is_some());
+    let options = RunOptions {
+        forever: true,
+        dry: false,
+        threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(THREADS)),
+        unwatched: unwatched.map(|(_, id)| *id).collect(),
+    };
+    let blind = options.unwatched.clone();
+    let mut engine =
+        Loop::new(Core::new(Settings::default()), Carrier::new(store, roots, false), options).with_others(others, far);
+    let mut first: Vec<Input> = replicas[1..]
+        .iter()
+        .map(|share| Input::Connect(replicas[0], *share))
+        .collect();
+    if spec.awaited {
+        first.insert(0, Input::Awaited(AWAITED_MS));
+    }
+    let mut watchers = Vec::new();
+    for (path, id) in spec.roots.iter().zip(&replicas).filter(|(_, id)| !blind.contains(id)) {
+        match watching::watch(path, *id, engine.door()).map_err(|e| Trouble::new(TroubleKind::Failed, e.to_string()))? {
+            Watching::By(watcher) => watchers.push(watcher),
+            Watching::Limited(limit) => first.push(Input::Unwatched(*id, limit)),
+        }
+    }
+    let result = runtime.block_on(async {
+        engine.scan_ahead();
+        let mut inputs = engine.carrier().load()?;
+        // (What is awaited is to be known before the first scan ends.)
+        inputs.append(&mut first);
+        let _ = ready.send(Ok((engine.door(), replicas)));
+        let stop = async {
+            let _ = stopped.await;
+        };
+        engine.run(inputs, stop, &mut |event| told.event(event)).await
+    });
+    // What watches may wait for room to tell something: the engine has to be gone before it is waited for.
+    drop(engine);
+    drop(watchers);
+    runtime.shutdown_timeout(LAST_WAIT);
+    result.map(drop).map_err(|e| Trouble::new(TroubleKind::Failed, e.to_string()))
+}
+
+/// What to say to the daemon, where a message is for `bifold sync`.
+pub(crate) fn for_daemon(message: &str) -> String {
+    message.replace("say --rejoin", "say bifold rejoin FOLDER")
+}
+
+impl From<StoreError> for Trouble {
+    fn from(e: StoreError) -> Trouble {
+        let damaged = matches!(e, StoreError::Damaged { .. });
+        let trouble = Trouble::new(TroubleKind::Failed, e.to_string());
+        if damaged {
+            trouble.hint("Say bifold rebuild FOLDER: the index is set aside and made anew, the files are merged as a union, and nothing is deleted.")
+        } else {
+            trouble
+        }
+    }
+}
+
+impl From<OpenError> for Trouble {
+    fn from(e: OpenError) -> Trouble {
+        match e {
+            OpenError::Store(e) => e.into(),
+            e @ OpenError::NotTheRoot(_) => Trouble::new(TroubleKind::Failed, for_daemon(&e.to_string())),
+            e => Trouble::new(TroubleKind::Failed, e.to_string()),
+        }
+    }
+}
