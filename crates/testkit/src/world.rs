@@ -1,6 +1,7 @@
 //! A world: some simulated disks, and the real engine (core, carrier, index) between them, one step after the other, the same in
 //! every run.
 
+mod far;
 mod index;
 mod listing;
 mod program;
@@ -9,10 +10,12 @@ use crate::disk::{SimFs, Snapshot, Thing, Traits};
 use crate::moments::{End, Moments};
 use crate::random::Random;
 use bifold_engine::core::{Prefer, Settings};
+use bifold_protocol::Message;
 use bifold_store::RootIdentity;
+use bifold_tree::ReplicaId;
 use index::Index;
 use program::{Program, Stop};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,11 +30,14 @@ pub enum Mode {
     Polled,
     /// One program for each pair, one after the other, started anew each time: as `bifold sync LEFT RIGHT` from a script.
     Pairs,
+    /// One program, with an index of its own, for each disk; they talk, and fetch bytes from each other. Each is told of each path that
+    /// is changed.
+    Apart,
 }
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Mode; 3] = [Mode::Watched, Mode::Polled, Mode::Pairs];
+    pub const ALL: [Mode; 4] = [Mode::Watched, Mode::Polled, Mode::Pairs, Mode::Apart];
 }
 
 /// Where a side of a decision comes from.
@@ -76,18 +82,27 @@ pub struct World {
     pub random: Random,
     mode: Mode,
     moments: Arc<Moments>,
+    /// Of several programs that have something to do, the first one does it; else luck decides.
+    pub orderly: bool,
     links: BTreeSet<(usize, usize)>,
-    index: Index,
-    program: Option<Program>,
+    /// That of each program; of pairs, one for all.
+    indexes: Vec<Index>,
+    /// Those that run.
+    programs: Vec<Program>,
+    /// What is on its way between programs.
+    wires: BTreeMap<(ReplicaId, ReplicaId), VecDeque<Message>>,
     settings: Settings,
     ignore: Vec<String>,
     decisions: Vec<(usize, String, Choice)>,
     allow: bool,
     listing: Listing,
     runs: u64,
-    copies: BTreeMap<String, Vec<(String, Vec<u8>)>>,
+    copies: BTreeMap<String, Vec<index::Parts>>,
     snapshots: BTreeMap<String, Snapshot>,
 }
+
+/// Inputs after which programs are said not to come to rest.
+const MANY: usize = 20_000;
 
 impl World {
     /// A world of devices, all linked with each other.
@@ -106,14 +121,17 @@ impl World {
         };
         let devices: Vec<Device> = devices.iter().enumerate().map(device).collect();
         let pairs = (0..devices.len()).flat_map(|a| (a + 1..devices.len()).map(move |b| (a, b)));
+        let indexes = if mode == Mode::Apart { devices.len() } else { 1 };
         World {
             links: pairs.clone().collect(),
             devices,
             random: Random::new(seed),
             mode,
             moments,
-            index: Index::new(),
-            program: None,
+            orderly: true,
+            indexes: (0..indexes).map(|_| Index::new()).collect(),
+            programs: Vec::new(),
+            wires: BTreeMap::new(),
             settings: Settings::default(),
             ignore: Vec::new(),
             decisions: Vec::new(),
@@ -144,20 +162,46 @@ impl World {
         } else {
             self.links.remove(&pair)
         };
-        if let (true, Some(program)) = (changed, &mut self.program) {
-            program.link(pair.0, pair.1, linked);
+        if !changed {
+            return;
         }
+        let ids = self.ids();
+        if let (Some(a), Some(b)) = (ids.get(&pair.0), ids.get(&pair.1)) {
+            for program in &mut self.programs {
+                program.link(*a, *b, linked);
+            }
+            self.wires.retain(|ends, _| *ends != (*a, *b) && *ends != (*b, *a));
+        }
+        // Both ends at once: what is said belongs to one connection.
+        while let Some(i) = self.programs.iter().position(Program::is_linking) {
+            if self.turn_of(i).is_err() {
+                self.restart();
+            }
+        }
+    }
+
+    /// The replicas of the devices whose programs run.
+    fn ids(&self) -> BTreeMap<usize, ReplicaId> {
+        self.programs.iter().flat_map(Program::ids).collect()
+    }
+
+    fn index_of(&mut self, members: &[usize]) -> &mut Index {
+        let at = if self.mode == Mode::Apart { members[0] } else { 0 };
+        &mut self.indexes[at]
     }
 
     /// Ends the program in good order, or kills it while it does nothing.
     pub fn restart(&mut self) {
-        self.program = None;
+        self.programs.clear();
+        self.wires.clear();
     }
 
     /// Cuts the power of everything.
     pub fn cut_power(&mut self) {
-        self.program = None;
-        self.index.lose(&mut self.random);
+        self.restart();
+        for index in &mut self.indexes {
+            index.lose(&mut self.random);
+        }
         for device in &self.devices {
             device.fs.cut_power(&mut |n| self.random.below(n));
         }
@@ -165,24 +209,28 @@ impl World {
 
     /// Ends the program before one of its next changes: the one with this number, from 0.
     pub fn arm(&mut self, end: End, at: u64) {
-        self.index.watch(end == End::PowerCut);
+        self.watch(end == End::PowerCut);
         self.moments.arm(at);
     }
 
     /// Nothing ends the program any more.
     pub fn disarm(&mut self) {
         self.moments.disarm();
-        self.index.watch(false);
+        self.watch(false);
+    }
+
+    fn watch(&mut self, watch: bool) {
+        self.indexes.iter_mut().for_each(|index| index.watch(watch));
     }
 
     /// Sets the rule for conflicts.
     pub fn prefer(&mut self, prefer: impl FnOnce(&dyn Fn(usize) -> Option<Prefer>) -> Prefer) {
         self.restart();
         // Replicas have ids once they were opened.
-        let ids = self
-            .index
-            .replicas(&self.devices.iter().map(|d| d.path.clone()).collect::<Vec<_>>());
-        self.settings.prefer = prefer(&|d| ids.get(d).copied().flatten().map(Prefer::Replica));
+        let paths: Vec<PathBuf> = self.devices.iter().map(|d| d.path.clone()).collect();
+        let known: Vec<_> = self.indexes.iter().map(|index| index.replicas(&paths)).collect();
+        let id = |d: usize| known.iter().find_map(|ids| ids.get(d).copied().flatten());
+        self.settings.prefer = prefer(&|d| id(d).map(Prefer::Replica));
     }
 
     /// Lets held changes pass, this time.
@@ -204,19 +252,22 @@ impl World {
     /// Loses the index.
     pub fn lose_index(&mut self) {
         self.restart();
-        self.index.remove();
+        self.indexes.iter().for_each(Index::remove);
     }
 
     /// Keeps a copy of the index.
     pub fn copy_index(&mut self, name: &str) {
         self.restart();
-        self.copies.insert(name.to_owned(), self.index.copy());
+        self.copies
+            .insert(name.to_owned(), self.indexes.iter().map(Index::copy).collect());
     }
 
     /// Puts a copy of the index back.
     pub fn restore_index(&mut self, name: &str) {
         self.restart();
-        self.index.put(&self.copies[name]);
+        for (index, parts) in self.indexes.iter().zip(&self.copies[name]) {
+            index.put(parts);
+        }
     }
 
     /// Keeps a copy of all files of a device, the marker too.
@@ -262,16 +313,16 @@ impl World {
         &self.listing
     }
 
+    /// Whether all programs show what they know, and know of each other that they do: what a person waits for who wants to go.
+    pub fn agree(&self) -> bool {
+        let ids = self.ids();
+        self.programs.iter().all(|program| program.agrees_with(ids.values().copied()))
+    }
+
     /// What is the user's on each disk.
     #[must_use]
     pub fn trees(&self) -> Vec<BTreeMap<String, Thing>> {
         self.devices.iter().map(|d| d.fs.tree()).collect()
-    }
-
-    /// Whether the program is running.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.program.is_some()
     }
 
     /// Has the program do all there is to do.
@@ -284,18 +335,20 @@ impl World {
         } else {
             self.settle_together()
         };
+        self.allow &= result.is_err();
+        self.after(result)
+    }
+
+    fn after(&mut self, result: Result<(), Stop>) -> Result<Settled, String> {
         match result {
-            Ok(()) => {
-                self.allow = false;
-                Ok(Settled::Quiet)
-            }
+            Ok(()) => Ok(Settled::Quiet),
             Err(Stop::Ended) => {
-                self.program = None;
+                self.restart();
                 self.moments.disarm();
                 Ok(Settled::Ended)
             }
             Err(Stop::Refused(why)) => {
-                self.program = None;
+                self.restart();
                 self.listing.refused = Some(why.clone());
                 Ok(Settled::Refused(why))
             }
@@ -308,15 +361,45 @@ impl World {
         self.cut_power();
     }
 
+    /// Has the programs do no more than so many things, one after the other.
+    ///
+    /// # Errors
+    /// If one breaks a promise.
+    pub fn go_on(&mut self, turns: usize) -> Result<Settled, String> {
+        let result = self.do_turns(turns);
+        self.after(result)
+    }
+
+    fn do_turns(&mut self, turns: usize) -> Result<(), Stop> {
+        self.start_all()?;
+        for device in 0..self.devices.len() {
+            let paths = self.devices[device].fs.take_dirty();
+            self.programs.iter_mut().for_each(|p| p.dirty(device, paths.clone()));
+        }
+        for _ in 0..turns {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn start_all(&mut self) -> Result<(), Stop> {
+        if self.programs.is_empty() {
+            let all: Vec<usize> = (0..self.devices.len()).collect();
+            let groups = if self.mode == Mode::Apart { 1 } else { all.len() };
+            for members in all.chunks(groups) {
+                let program = self.start(members)?;
+                self.programs.push(program);
+            }
+            self.introduce();
+        }
+        Ok(())
+    }
+
     fn settle_together(&mut self) -> Result<(), Stop> {
-        let all: Vec<usize> = (0..self.devices.len()).collect();
-        let mut program = match self.program.take() {
-            Some(program) => program,
-            None => self.start(&all)?,
-        };
-        program.begin(self);
+        self.start_all()?;
+        self.begin();
         for round in 0.. {
-            program.run(self)?;
+            self.run()?;
             let dirty: Vec<BTreeSet<String>> = self.devices.iter().map(|d| d.fs.take_dirty()).collect();
             if round > 0 && dirty.iter().all(BTreeSet::is_empty) {
                 break;
@@ -326,12 +409,88 @@ impl World {
             }
             for (device, paths) in dirty.into_iter().enumerate() {
                 let whole = self.mode == Mode::Polled && (round == 0 || !paths.is_empty());
-                program.dirty(device, if whole { BTreeSet::from([String::new()]) } else { paths });
+                let paths = if whole { BTreeSet::from([String::new()]) } else { paths };
+                self.programs.iter_mut().for_each(|p| p.dirty(device, paths.clone()));
             }
         }
-        self.listing = program.listing(self);
-        self.program = Some(program);
+        self.listing = self.list();
         Ok(())
+    }
+
+    /// Programs that have just been started get to know of each other.
+    fn introduce(&mut self) {
+        let ids = self.ids();
+        let named: BTreeMap<ReplicaId, String> = ids.iter().map(|(d, id)| (*id, self.devices[*d].name.clone())).collect();
+        for program in self.programs.iter_mut().filter(|_| self.mode == Mode::Apart) {
+            program.names(named.clone());
+            for (a, b) in &self.links {
+                program.link(ids[a], ids[b], true);
+            }
+        }
+    }
+
+    /// A round begins.
+    fn begin(&mut self) {
+        let ids = self.ids();
+        let mut decisions = std::mem::take(&mut self.decisions);
+        for program in &mut self.programs {
+            program.begin(self.allow, &mut decisions, &ids);
+        }
+        self.decisions = decisions;
+    }
+
+    /// Runs until no program has anything more to do.
+    fn run(&mut self) -> Result<(), Stop> {
+        for count in 0.. {
+            if count > MANY {
+                let next: Vec<_> = self.programs.iter().filter_map(Program::next).collect();
+                return Err(Stop::Broken(format!("the programs do not come to rest; next is {next:?}")));
+            }
+            if !self.turn()? {
+                break;
+            }
+        }
+        self.programs.iter_mut().try_for_each(Program::rest)
+    }
+
+    /// One input of one program. False if there is none.
+    fn turn(&mut self) -> Result<bool, Stop> {
+        let mut ready: Vec<usize> = (0..self.programs.len())
+            .filter(|i| self.programs[*i].next().is_some())
+            .collect();
+        let wires: Vec<(ReplicaId, ReplicaId)> = self.wires.iter().filter(|(_, w)| !w.is_empty()).map(|(e, _)| *e).collect();
+        let turns = ready.len() + wires.len();
+        if turns == 0 {
+            return Ok(false);
+        }
+        let turn = if self.orderly { 0 } else { self.random.below(turns) };
+        if turn >= ready.len() {
+            let ends = wires[turn - ready.len()];
+            if let Some(message) = self.wires.get_mut(&ends).and_then(VecDeque::pop_front) {
+                self.programs.iter_mut().for_each(|p| p.hear(ends.0, ends.1, &message));
+            }
+            return Ok(true);
+        }
+        self.turn_of(ready.swap_remove(turn)).map(|()| true)
+    }
+
+    fn turn_of(&mut self, program: usize) -> Result<(), Stop> {
+        let mut program = self.programs.remove(program);
+        let others = std::mem::take(&mut self.programs);
+        let stepped = program.turn(self, &others);
+        self.programs = others;
+        self.programs.push(program);
+        self.programs.sort_by_key(Program::place);
+        stepped
+    }
+
+    fn list(&mut self) -> Listing {
+        let mut total = Listing::default();
+        for i in 0..self.programs.len() {
+            let names: Vec<String> = self.programs[i].ids().map(|(d, _)| self.devices[d].name.clone()).collect();
+            total.add(self.programs[i].listing(names));
+        }
+        total
     }
 
     fn settle_pairs(&mut self) -> Result<(), Stop> {
@@ -344,10 +503,11 @@ impl World {
             let mut listing = Listing::default();
             for (a, b) in self.links.clone() {
                 let _ = (self.devices[a].fs.take_dirty(), self.devices[b].fs.take_dirty());
-                let mut program = self.start(&[a, b])?;
-                program.begin(self);
-                program.run(self)?;
-                listing.add(program.listing(self));
+                self.programs = vec![self.start(&[a, b])?];
+                self.begin();
+                self.run()?;
+                listing.add(self.list());
+                self.restart();
             }
             total.applied += listing.applied;
             total.copied += listing.copied;

@@ -138,6 +138,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Whoever watches is told of what the engine moved, too: what users do with it meanwhile was told by the old path.
+    fn moved(&mut self, paths: &[&str]) {
+        let users = paths.iter().filter(|path| !path.starts_with(OWN));
+        self.dirty.extend(users.map(|path| (*path).to_owned()));
+    }
+
     fn exchange(&mut self, a: &str, b: &str, now_ns: i64) -> FsResult<()> {
         if !self.traits.exchange {
             self.no_exchange = true;
@@ -305,13 +311,17 @@ impl Fs for SimFs {
     fn rename(&self, from: &str, to: &str) -> FsResult<()> {
         let mut disk = self.change(&[from, to])?;
         let now = self.now(&disk);
-        disk.rename(from, to, now)
+        disk.rename(from, to, now)?;
+        disk.moved(&[to]);
+        Ok(())
     }
 
     fn exchange(&self, a: &str, b: &str) -> FsResult<()> {
         let mut disk = self.change(&[a, b])?;
         let now = self.now(&disk);
-        disk.exchange(a, b, now)
+        disk.exchange(a, b, now)?;
+        disk.moved(&[a, b]);
+        Ok(())
     }
 
     fn remove_file(&self, path: &str) -> FsResult<()> {

@@ -160,7 +160,7 @@ fn is(what: &What, thing: &Thing) -> bool {
 }
 
 /// Whether a path is of a pattern: `*` is any characters but slashes.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
         Some((start, rest)) => path.strip_prefix(start).is_some_and(|path| {

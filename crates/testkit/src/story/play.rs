@@ -1,6 +1,6 @@
 //! Playing a story on a stage.
 
-use super::check::{Seen, Tree, check, list};
+use super::check::{Seen, Tree, check, list, matches};
 use super::{Order, Story};
 use crate::world::Listing;
 
@@ -42,6 +42,14 @@ pub fn play(story: &Story, stage: &mut dyn Stage) -> Result<(), String> {
                     listing: stage.listing(),
                 };
                 check(expect, &seen)
+            }
+            // A name that is marked is known only once it is there.
+            Order::Pick(device, pattern, side) if pattern.contains('*') => {
+                let tree = stage.tree(*device);
+                match tree.keys().find(|path| matches(pattern, path)) {
+                    Some(path) => stage.order(&Order::Pick(*device, path.clone(), *side)),
+                    None => Err(format!("nothing is at {pattern}")),
+                }
             }
             order => stage.order(order),
         };

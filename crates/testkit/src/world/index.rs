@@ -9,7 +9,7 @@ use tempfile::TempDir;
 /// The index, and what SQLite keeps beside it.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
-type Parts = Vec<(String, Vec<u8>)>;
+pub(super) type Parts = Vec<(String, Vec<u8>)>;
 
 pub(super) struct Index {
     dir: TempDir,

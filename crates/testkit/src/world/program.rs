@@ -1,20 +1,23 @@
 //! The program, run by hand: inputs in, effects carried out at once, in order.
 
+use super::far::Reachable;
 use super::listing::{Listed, ListedProblem, Listing, word};
-use super::{Choice, Device, World};
+use super::{Choice, Device, Mode, World};
+use bifold_chunk::Manifest;
+use bifold_disk::apply::content_of;
+use bifold_disk::far::Far;
 use bifold_disk::scan::Scope;
-use bifold_engine::carry::{Carrier, CarryError, Listener, run_apply, run_read, run_scan};
-use bifold_engine::core::{Core, Decide, Effect, Input, Side};
+use bifold_disk::stage::Origin;
+use bifold_engine::carry::{Carrier, CarryError, Listener, Means, run_apply, run_read, run_scan};
+use bifold_engine::core::{Core, Decide, Effect, Input, Prefer, Side};
 use bifold_engine::open::{OpenOptions, open};
 use bifold_engine::root::RootSpec;
-use bifold_store::Store;
-use bifold_tree::ReplicaId;
-use std::collections::{BTreeSet, VecDeque};
+use bifold_protocol::Message;
+use bifold_store::{FolderId, Store};
+use bifold_tree::{ContentId, ReplicaId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// Inputs after which a program is said not to come to rest.
-const MANY: usize = 20_000;
 
 /// Why the program stopped.
 pub(super) enum Stop {
@@ -29,6 +32,8 @@ pub(super) struct Program {
     members: Vec<usize>,
     ids: Vec<ReplicaId>,
     inputs: VecDeque<Input>,
+    /// What comes before them: that connections were made, or ended.
+    links: VecDeque<Input>,
     /// Replicas that something was committed for.
     begun: BTreeSet<ReplicaId>,
     copied: u64,
@@ -44,7 +49,7 @@ impl Program {
                 Stop::Refused(why)
             }
         };
-        let mut store = Store::open(&world.index.path()).map_err(|e| Stop::Broken(e.to_string()))?;
+        let mut store = Store::open(&world.index_of(members).path()).map_err(|e| Stop::Broken(e.to_string()))?;
         for member in members {
             world.devices[*member].fs.forget_what_was_found();
         }
@@ -56,14 +61,20 @@ impl Program {
             rejoin: false,
         };
         let specs = members.iter().map(|m| spec(&world.devices[*m])).collect();
-        let random = &mut world.random;
+        let apart = world.mode == Mode::Apart;
+        world.runs += 1;
+        let (runs, random) = (world.runs, &mut world.random);
+        // What happens at the same time is ordered as the devices are.
+        let mut new_replica = || (members[0] as u64) << 32 | runs;
         let options = OpenOptions {
+            folder: apart.then_some(FolderId(7)),
+            new_replica: if apart { Some(&mut new_replica) } else { None },
             dry: false,
             ignore: &world.ignore,
             random: &mut || random.number(),
         };
         let opened = open(&mut store, specs, options).map_err(|e| refuse(world, e.to_string()))?;
-        world.index.committed(true);
+        world.index_of(members).committed(true);
         let ids: Vec<ReplicaId> = opened.iter().map(|root| root.replica).collect();
         let carrier = Carrier::new(store, opened, false);
         let mut inputs: VecDeque<Input> = carrier.load().map_err(|e| refuse(world, e.to_string()))?.into();
@@ -73,13 +84,18 @@ impl Program {
                 inputs.push_back(Input::Connect(ids[a], ids[b]));
             }
         }
-        let core = Core::new(world.settings.clone());
+        let mut settings = world.settings.clone();
+        if world.mode == Mode::Apart && members[0] > 0 {
+            settings.prefer = Prefer::Ask; // one decides
+        }
+        let core = Core::new(settings);
         Ok(Program {
             core,
             carrier,
             members: members.to_vec(),
             ids,
             inputs,
+            links: VecDeque::new(),
             begun: BTreeSet::new(),
             copied: 0,
             applied: 0,
@@ -90,13 +106,44 @@ impl Program {
         self.members.iter().position(|m| *m == device).map(|i| self.ids[i])
     }
 
-    pub(super) fn link(&mut self, a: usize, b: usize, linked: bool) {
-        if let (Some(a), Some(b)) = (self.id(a), self.id(b)) {
-            self.inputs.push_back(if linked {
-                Input::Connect(a, b)
-            } else {
-                Input::Disconnect(a, b)
+    /// The replicas, by device.
+    pub(super) fn ids(&self) -> impl Iterator<Item = (usize, ReplicaId)> + '_ {
+        self.members.iter().copied().zip(self.ids.iter().copied())
+    }
+
+    /// What programs are ordered by.
+    pub(super) fn place(&self) -> usize {
+        self.members[0]
+    }
+
+    /// Two replicas are linked, or no more, of which one or both are here.
+    pub(super) fn link(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) {
+        let late = |from, to| (from, to) == (a, b) || (from, to) == (b, a);
+        self.inputs
+            .retain(|input| !matches!(input, Input::Message { from, to, .. } if late(*from, *to)));
+        self.links
+            .push_back(match (self.ids.contains(&a), self.ids.contains(&b), linked) {
+                (false, false, _) => return,
+                (_, _, false) => Input::Disconnect(a, b),
+                (true, true, true) => Input::Connect(a, b),
+                (here, _, true) => Input::ConnectFar {
+                    here: if here { a } else { b },
+                    there: if here { b } else { a },
+                    reads: false,
+                },
             });
+    }
+
+    /// What people call the others.
+    pub(super) fn names(&mut self, names: BTreeMap<ReplicaId, String>) {
+        self.inputs.push_back(Input::Named(names));
+    }
+
+    /// A message comes, if it is for one of these replicas.
+    pub(super) fn hear(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+        if self.ids.contains(&to) {
+            let message = message.clone();
+            self.inputs.push_back(Input::Message { from, to, message });
         }
     }
 
@@ -113,24 +160,29 @@ impl Program {
     }
 
     /// A round begins: what failed is tried again, and what people decided is told.
-    pub(super) fn begin(&mut self, world: &mut World) {
+    pub(super) fn begin(
+        &mut self,
+        allow: bool,
+        decisions: &mut Vec<(usize, String, Choice)>,
+        devices: &BTreeMap<usize, ReplicaId>,
+    ) {
         (self.copied, self.applied) = self.totals();
-        if world.allow {
+        if allow {
             self.inputs.extend(self.ids.iter().map(|id| Input::Allow(*id)));
         }
-        let mut later = Vec::new();
-        for (device, path, choice) in std::mem::take(&mut world.decisions) {
+        decisions.retain(|(device, path, choice)| {
             let side = match choice {
-                Choice::Device(other) => self.id(other).map(Side::Replica),
+                Choice::Device(other) => devices.get(other).copied().map(Side::Replica),
                 Choice::Both => Some(Side::Both),
                 Choice::Delete => Some(Side::Deleted),
             };
-            match side.filter(|_| self.id(device).is_some()) {
-                Some(side) => self.inputs.push_back(Input::Decide(Decide { path, side })),
-                None => later.push((device, path, choice)),
-            }
-        }
-        world.decisions = later;
+            let told = side.filter(|_| self.id(*device).is_some());
+            self.inputs.extend(told.map(|side| {
+                let path = path.clone();
+                Input::Decide(Decide { path, side })
+            }));
+            told.is_none()
+        });
         self.inputs.push_back(Input::Retry);
     }
 
@@ -142,16 +194,31 @@ impl Program {
         )
     }
 
-    /// Runs until there is nothing more to do.
-    pub(super) fn run(&mut self, world: &mut World) -> Result<(), Stop> {
-        let mut count = 0;
-        while let Some(input) = self.inputs.pop_front() {
-            count += 1;
-            if count > MANY {
-                return Err(Stop::Broken(format!("the program does not come to rest; next is {input:?}")));
-            }
-            self.step(world, input)?;
-        }
+    /// Whether it was told of a link, and has not taken that in.
+    pub(super) fn is_linking(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// What it does next.
+    pub(super) fn next(&self) -> Option<&Input> {
+        self.links.front().or(self.inputs.front())
+    }
+
+    /// Does that.
+    pub(super) fn turn(&mut self, world: &mut World, others: &[Program]) -> Result<(), Stop> {
+        let next = self.links.pop_front().or_else(|| self.inputs.pop_front());
+        let Some(input) = next else { return Ok(()) };
+        self.step(world, others, input)
+    }
+
+    /// Whether it shows what it knows, and agrees with all others.
+    pub(super) fn agrees_with(&self, all: impl Iterator<Item = ReplicaId>) -> bool {
+        let mut others = all.filter(|id| !self.ids.contains(id));
+        self.core.all_shown() && others.all(|there| self.core.agrees(self.ids[0], there))
+    }
+
+    /// There is nothing more to do.
+    pub(super) fn rest(&mut self) -> Result<(), Stop> {
         if self.core.is_quiet() {
             self.core.forget_decisions();
             Ok(())
@@ -160,7 +227,17 @@ impl Program {
         }
     }
 
-    fn carry_out(&mut self, world: &mut World, effect: Effect) -> Result<(), Stop> {
+    /// Where it shows, or keeps, a content.
+    pub(super) fn places_of(&self, content: ContentId) -> Vec<Origin> {
+        self.carrier.places_of(&self.core, content)
+    }
+
+    /// The manifest of a content, if it knows it.
+    pub(super) fn manifest(&self, content: ContentId) -> Option<Manifest> {
+        self.carrier.manifest(content)
+    }
+
+    fn carry_out(&mut self, world: &mut World, others: &[Program], effect: Effect) -> Result<(), Stop> {
         let stop = AtomicBool::new(false);
         let mut told = Vec::new();
         let mut tell = |input| told.push(input);
@@ -180,10 +257,12 @@ impl Program {
                 let first = self.carrier.commit(id, &commit, world.moments.wall_ms(), random);
                 // A session's first commit waits for the disk, for the sake of the marker.
                 let durable = commit.durable || self.begun.insert(id) || first.is_err();
-                world.index.committed(durable);
+                world.index_of(&self.members).committed(durable);
                 first.map_err(|e| failed(world, e))?;
             }
-            Effect::Send { from, to, message } => tell(Input::Message { from, to, message }),
+            Effect::Send { from, to, message } if self.ids.contains(&to) => tell(Input::Message { from, to, message }),
+            Effect::Send { from, to, message } => world.wires.entry((from, to)).or_default().push_back(message),
+            Effect::Refuse { why, .. } => return Err(Stop::Refused(why.to_string())),
             Effect::Scan(id, scope) => {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 run_scan(&root, &scope, &stop, &mut tell);
@@ -197,13 +276,26 @@ impl Program {
                 let jobs = self.carrier.jobs(&self.core, id, steps).map_err(|e| failed(world, e))?;
                 world.runs += 1;
                 let run = world.runs;
+                let far = (world.mode == Mode::Apart).then(|| {
+                    let wanted = jobs
+                        .iter()
+                        .filter_map(|job| content_of(&job.action))
+                        .map(|(content, _)| content);
+                    let linked = |other: &&Program| {
+                        let (a, b) = (self.place().min(other.place()), self.place().max(other.place()));
+                        world.links.contains(&(a, b))
+                    };
+                    Reachable::new(wanted, &others.iter().filter(linked).collect::<Vec<_>>())
+                });
+                let far = far.as_ref().map(|far| far as &dyn Far);
                 let mut listener = Applying {
                     program: self,
                     world,
+                    others,
                     told: Vec::new(),
                     stopped: Ok(()),
                 };
-                run_apply(&root, jobs, run, 1, &stop, &|_| {}, &mut listener);
+                run_apply(&root, jobs, run, &Means { threads: 1, far }, &stop, &|_| {}, &mut listener);
                 let Applying { told: rest, stopped, .. } = listener;
                 stopped?;
                 told = rest;
@@ -213,9 +305,9 @@ impl Program {
         Ok(())
     }
 
-    fn step(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
+    fn step(&mut self, world: &mut World, others: &[Program], input: Input) -> Result<(), Stop> {
         for effect in self.core.step(input, world.moments.wall_ms()) {
-            self.carry_out(world, effect)?;
+            self.carry_out(world, others, effect)?;
             if world.moments.ended() {
                 return Err(Stop::Ended);
             }
@@ -223,9 +315,7 @@ impl Program {
         Ok(())
     }
 
-    pub(super) fn listing(&mut self, world: &World) -> Listing {
-        let name = |d: &usize| world.devices[*d].name.clone();
-        let names: Vec<String> = self.members.iter().map(name).collect();
+    pub(super) fn listing(&mut self, names: Vec<String>) -> Listing {
         let status = self.core.status();
         let mut listing = Listing::default();
         for c in status.conflicts {
@@ -270,6 +360,7 @@ impl Program {
 struct Applying<'a> {
     program: &'a mut Program,
     world: &'a mut World,
+    others: &'a [Program],
     told: Vec<Input>,
     stopped: Result<(), Stop>,
 }
@@ -282,7 +373,7 @@ impl Listener for Applying<'_> {
     fn wait_until_noted(&mut self) -> bool {
         for input in std::mem::take(&mut self.told) {
             if self.stopped.is_ok() {
-                self.stopped = self.program.step(self.world, input);
+                self.stopped = self.program.step(self.world, self.others, input);
             }
         }
         self.stopped.is_ok()
