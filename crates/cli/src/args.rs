@@ -4,7 +4,9 @@ use bifold_disk::names::NameRules;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Keeps folders the same, directly, sending only what differs, and never loses what someone wrote.
 #[derive(Parser, Debug)]
@@ -13,6 +15,12 @@ pub struct Args {
     /// What to log to standard error, e.g. "debug" or "bifold_engine=trace".
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
+    /// Where to keep what Bifold remembers (default: the user's data directory).
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Tell programs: one JSON object at the end, on standard output; of what goes on, one a line, as it happens.
+    #[arg(long, global = true)]
+    pub json: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -21,6 +29,221 @@ pub struct Args {
 pub enum Command {
     /// Brings two folders of this computer to the same state, in both directions.
     Sync(Sync),
+    /// Keeps the folders of this home the same as on other devices, until stopped (Ctrl-C).
+    Daemon(Daemon),
+    /// Shares a folder.
+    Add {
+        /// The directory.
+        path: PathBuf,
+        /// What it is to be called; the directory's name if it is not said.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Gives out a ticket, with which other devices join a folder. It is the last line that is printed.
+    Invite {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// What who comes may do.
+        #[arg(long, value_enum, default_value_t = Role::Editor)]
+        role: Role,
+        /// How many devices may come with it.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        uses: u32,
+        /// For how long, as in 30m, 24h or 7d.
+        #[arg(long, default_value = "24h", value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires: Duration,
+    },
+    /// Joins a folder with a ticket. What is in the directory already is merged in; nothing is deleted.
+    Join {
+        /// The ticket, or the link.
+        ticket: String,
+        /// Where the folder is to lie; made if it is not there.
+        path: PathBuf,
+    },
+    /// Keeps a second replica of a folder on a mounted share (NAS, USB).
+    Host {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// A directory on the share.
+        path: PathBuf,
+    },
+    /// Lists the folders.
+    Folders,
+    /// Lists the devices.
+    Devices,
+    /// Says what each folder is doing.
+    Status {
+        /// Wait until every device that can be reached agrees, and all is written; at most so many seconds, if said.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1)]
+        #[expect(clippy::option_option, reason = "said or not, with a value or not")]
+        wait: Option<Option<u64>>,
+    },
+    /// Lists what is still to be done, in and out.
+    Pending(OneFolder),
+    /// Lists open conflicts.
+    Conflicts(OneFolder),
+    /// Decides a conflict. What loses goes to the history.
+    Resolve {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The path in it.
+        path: String,
+        /// What stays: mine, theirs, both, delete, or the side of a device.
+        #[arg(long, value_name = "mine|theirs|both|delete|DEVICE")]
+        pick: String,
+    },
+    /// Lets a held change pass: one that deletes or overwrites more than half of a folder.
+    Allow {
+        /// The folder: its name, id, or path.
+        folder: String,
+    },
+    /// Says why a path is as it is: who has which version, what it waits for, what to do.
+    Explain {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The path in it.
+        path: String,
+    },
+    /// Pauses a folder, or all.
+    Pause(OneFolder),
+    /// Lets a folder go on, or all.
+    Resume(OneFolder),
+    /// Takes back all that was changed on this device, where it may read only. What was written here goes to the history.
+    Revert {
+        /// The folder: its name, id, or path.
+        folder: String,
+    },
+    /// Takes a folder off this device. Its files go too, if another device is known to have all of them.
+    Remove {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The files stay.
+        #[arg(long)]
+        keep_files: bool,
+    },
+    /// On other devices.
+    #[command(subcommand)]
+    Device(Device),
+    /// Shows or sets limits, in bytes a second.
+    Limit {
+        /// Of what is sent, as in 500k or 2M; 0 for none.
+        #[arg(long, value_name = "RATE", value_parser = rate)]
+        up: Option<u32>,
+        /// Of what is received.
+        #[arg(long, value_name = "RATE", value_parser = rate)]
+        down: Option<u32>,
+        /// With this device only; with all together if it is not said.
+        #[arg(long)]
+        device: Option<String>,
+    },
+    /// Tells what happens, until stopped: one line, or JSON object, each.
+    Events,
+    /// Sets a folder's damaged index aside and makes it anew: its files are merged as a union, and nothing is deleted.
+    Rebuild {
+        /// The folder: its name, id, or path.
+        folder: String,
+    },
+    /// Takes what lies at a folder's place now for the folder: it is merged as a union, and nothing is deleted.
+    Rejoin {
+        /// The folder: its name or id.
+        folder: String,
+    },
+    /// Prints completions for a shell.
+    Completions {
+        /// Which.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page.
+    Man,
+    /// Prints the description of the daemon's control API (OpenAPI).
+    Openapi,
+}
+
+/// On other devices.
+#[derive(Subcommand, Debug)]
+pub enum Device {
+    /// Takes a device out of all folders, or one; only an owner can. What it has stays there.
+    Remove {
+        /// The device: its name, its id, or the beginning of that.
+        device: String,
+        /// Out of this folder only.
+        #[arg(long)]
+        folder: Option<String>,
+    },
+    /// Gives a device another role in all folders, or one; only an owner can.
+    Role {
+        /// The device: its name, its id, or the beginning of that.
+        device: String,
+        /// What it may do from now on.
+        #[arg(value_enum)]
+        role: Role,
+        /// In this folder only.
+        #[arg(long)]
+        folder: Option<String>,
+    },
+}
+
+/// One folder, or all.
+#[derive(clap::Args, Debug)]
+pub struct OneFolder {
+    /// The folder: its name, id, or path; all if it is not said.
+    pub folder: Option<String>,
+}
+
+/// What a device may do.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It also invites and removes devices.
+    Owner,
+    /// It reads and writes.
+    Editor,
+    /// It gets everything; its own changes stay on it.
+    Reader,
+}
+
+impl From<Role> for bifold_engine::daemon::face::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Owner => Self::Owner,
+            Role::Editor => Self::Editor,
+            Role::Reader => Self::Reader,
+        }
+    }
+}
+
+/// Keeps the folders of this home the same as on other devices.
+#[derive(clap::Args, Debug)]
+pub struct Daemon {
+    /// Where to listen for other devices (default: any address, a port that stays the same).
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Which relay to use where devices cannot reach each other directly: default, off, or the URL of one's own.
+    #[arg(long, value_name = "default|off|URL", default_value = "default")]
+    pub relay: String,
+    /// Do not look for devices in the same network by multicast.
+    #[arg(long)]
+    pub no_lan: bool,
+    /// What this device is to be called, if it has no name yet (default: the computer's name).
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// A rate, in bytes a second.
+fn rate(text: &str) -> Result<u32, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "g" => 1_000_000_000,
+        _ => return Err("say a number of bytes a second, like 500k or 2M".into()),
+    };
+    let number: u32 = digits
+        .parse()
+        .map_err(|_| "say a number of bytes a second, like 500k or 2M".to_owned())?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "that is more than can be limited; say 0 for no limit".into())
 }
 
 /// Brings two folders of this computer to the same state, in both directions.
@@ -44,8 +267,8 @@ pub struct Sync {
     /// Show what would be done, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// One JSON object at the end, on standard output; with --watch one a line, as things happen.
-    #[arg(long)]
+    /// As [`Args::json`].
+    #[arg(skip)]
     pub json: bool,
     /// What to do where both sides changed the same file. What loses goes to the history.
     #[arg(long, value_enum, default_value_t = Prefer::Ask, value_name = "RULE")]
@@ -68,8 +291,8 @@ pub struct Sync {
     /// Set a damaged index aside and make a new one: the sides are then merged as a union, and nothing is deleted.
     #[arg(long, conflicts_with = "dry_run")]
     pub rebuild_index: bool,
-    /// Where to keep what Bifold remembers (default: the user's data directory).
-    #[arg(long, value_name = "DIR")]
+    /// As [`Args::home`].
+    #[arg(skip)]
     pub home: Option<PathBuf>,
 }
 

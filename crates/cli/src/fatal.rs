@@ -52,3 +52,12 @@ impl From<bifold_engine::carry::CarryError> for Fatal {
         }
     }
 }
+
+impl From<bifold_engine::daemon::face::Trouble> for Fatal {
+    fn from(trouble: bifold_engine::daemon::face::Trouble) -> Fatal {
+        Fatal {
+            message: trouble.message,
+            hint: trouble.hint,
+        }
+    }
+}

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 const INDEX: &str = "index.db";
 
 /// Where the home is to be.
-pub fn place(sync: &Sync) -> Result<PathBuf, Fatal> {
-    match &sync.home {
+pub fn place(home: Option<&PathBuf>) -> Result<PathBuf, Fatal> {
+    match home {
         Some(home) => Ok(home.clone()),
         None => directories::ProjectDirs::from("", "", "bifold")
             .map(|dirs| dirs.data_dir().to_owned())

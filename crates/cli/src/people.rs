@@ -220,6 +220,7 @@ fn decided_text(d: &Decided, sync: &Sync) -> String {
         Taken::Side(who) if who.is_empty() => "one side was taken".to_owned(),
         Taken::Side(who) => format!("the {}'s was taken", who.join(" and ")),
         Taken::Both => "both are kept".to_owned(),
+        Taken::Place => "it stays where it is".to_owned(),
         Taken::Edit => "the edit was kept".to_owned(),
         Taken::Deletion => "it was deleted".to_owned(),
     };

@@ -40,6 +40,7 @@ pub fn json(status: &Status, planned: Option<&[(&str, Vec<Action>)]>) -> Value {
         let taken = match &d.taken {
             Taken::Side(who) => who.first().map_or("side", String::as_str),
             Taken::Both => "both",
+            Taken::Place => "place",
             Taken::Edit => "edit",
             Taken::Deletion => "deletion",
         };

@@ -3,7 +3,7 @@
 use crate::args::{OneSide, Sync};
 use crate::fatal::Fatal;
 use bifold_disk::native::NativeFs;
-use bifold_engine::root::RootSpec;
+use bifold_engine::root::{RootSpec, identity};
 use bifold_store::RootIdentity;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -112,18 +112,4 @@ pub fn specs(sync: &Sync, paths: &[PathBuf; 2]) -> Result<Vec<RootSpec>, Fatal> 
         });
     }
     Ok(specs)
-}
-
-#[cfg(unix)]
-fn identity(path: &Path) -> RootIdentity {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).map_or(RootIdentity::default(), |m| RootIdentity {
-        device: m.dev(),
-        inode: m.ino(),
-    })
-}
-
-#[cfg(not(unix))]
-fn identity(_path: &Path) -> RootIdentity {
-    RootIdentity::default() // paths tell: they are canonical
 }

@@ -4,18 +4,17 @@ use crate::args::{Prefer, ResolveSide, Sync};
 use crate::face::Face;
 use crate::fatal::Fatal;
 use crate::home::{self, Home};
+use crate::signals::stop_signal;
 use crate::{report, roots};
-use bifold_disk::native::NativeFs;
-use bifold_disk::scan::Scope;
-use bifold_disk::watch::{WatchError, Watched, Watcher};
 use bifold_engine::carry::Carrier;
 use bifold_engine::core::{self, Core, Decide, Input, Settings, Side};
 use bifold_engine::open::{OpenOptions, open};
 use bifold_engine::root::Root;
-use bifold_engine::run::{Loop, POLL, RunOptions, random};
+use bifold_engine::run::{Loop, RunOptions, random};
+use bifold_engine::watching::{self, Watching};
 use bifold_store::Store;
 use bifold_tree::ReplicaId;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// Runs the command; returns its exit code.
 pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
-    let place = home::place(sync)?;
+    let place = home::place(sync.home.as_ref())?;
     let paths = roots::check(sync, &place)?;
     let home = Home::open(&place, sync)?;
     let (store, open_roots) = begin(sync, &home, &paths)?;
@@ -57,24 +56,22 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
         unwatched: Vec::new(),
     };
     let mut face = Face::new(sync, &ids);
-    let unwatched = if sync.watch { unwatchable(&paths) } else { Vec::new() };
-    for (i, why) in &unwatched {
-        face.notice(&format!(
-            "{}: {why}; it is looked at every {} s",
-            paths[*i].display(),
-            POLL.as_secs()
-        ));
-        options.unwatched.push(ids[*i]);
+    for (path, id) in paths.iter().zip(&ids).filter(|_| sync.watch) {
+        if let Some(why) = watching::unwatchable(path) {
+            face.notice(&format!("{}: {why}", path.display()));
+            options.unwatched.push(*id);
+        }
     }
+    let unwatched = options.unwatched.clone();
     // What watches may wait for room to tell something: the engine has to be gone before it is waited for.
     let mut watchers = Vec::new();
     let mut engine = Loop::new(core, carrier, options);
     if sync.watch {
-        for i in (0..2).filter(|i| !unwatched.iter().any(|(u, _)| u == i)) {
-            match watch(&paths[i], ids[i], &engine)? {
-                Ok(watcher) => watchers.push(watcher),
-                // It is looked at from time to time instead; the status says so, and how to raise the limit.
-                Err(limit) => first.push(Input::Unwatched(ids[i], limit.to_string())),
+        for (path, id) in paths.iter().zip(&ids).filter(|(_, id)| !unwatched.contains(id)) {
+            match watching::watch(path, *id, engine.door()).map_err(|e| Fatal::new(e.to_string()))? {
+                Watching::By(watcher) => watchers.push(watcher),
+                // The status says so, and how to raise the limit.
+                Watching::Limited(limit) => first.push(Input::Unwatched(*id, limit)),
             }
         }
         face.notice("watching; stop with Ctrl-C");
@@ -99,6 +96,8 @@ fn begin(sync: &Sync, home: &Home, paths: &[PathBuf; 2]) -> Result<(Store, Vec<R
     let mut store = home.index(sync).inspect_err(|_| home.leave(None))?;
     let options = OpenOptions {
         dry: sync.dry_run,
+        folder: None,
+        new_replica: None,
         ignore: &sync.ignore,
         random: &mut random,
     };
@@ -130,89 +129,5 @@ fn settings(sync: &Sync, ids: &[ReplicaId]) -> Settings {
         allow_mass_change: sync.allow_mass_change,
         plan_size,
         ..Settings::default()
-    }
-}
-
-/// The roots that tell nothing of their changes.
-fn unwatchable(paths: &[PathBuf; 2]) -> Vec<(usize, String)> {
-    let blind = |(_, path): &(usize, &PathBuf)| !bifold_disk::watch::has_events(path);
-    paths
-        .iter()
-        .enumerate()
-        .filter(blind)
-        .map(|(i, _)| (i, "this kind of disk does not tell of all changes".to_owned()))
-        .collect()
-}
-
-/// Watches a root; not if the system's limit is reached.
-fn watch(path: &Path, id: ReplicaId, engine: &Loop) -> Result<Result<Watcher, WatchError>, Fatal> {
-    let door = engine.door();
-    let rules = NativeFs::open_read_only(path).map_err(|e| Fatal::new(e.to_string()))?.rules();
-    let tell = move |watched| {
-        let input = match watched {
-            Watched::Dirty(paths) if paths.iter().any(String::is_empty) => Input::Dirty(id, Scope::All),
-            Watched::Dirty(paths) => Input::Dirty(id, Scope::Paths(paths)),
-            Watched::Rescan { why } => Input::Rescan(id, why),
-            Watched::Limited(error) => Input::Unwatched(id, error.to_string()),
-        };
-        let _ = door.put(input);
-    };
-    match Watcher::start(path, rules, tell) {
-        Ok(watcher) => Ok(Ok(watcher)),
-        Err(limit @ WatchError::Exhausted { .. }) => Ok(Err(limit)),
-        Err(e) => Err(Fatal::new(format!("{} cannot be watched: {e}", path.display()))),
-    }
-}
-
-/// Resolves when someone wants the program to stop. Whoever says it twice does not want to wait.
-async fn stop_signal() {
-    let Some(mut signals) = Signals::new() else {
-        return std::future::pending().await;
-    };
-    signals.next().await;
-    tokio::spawn(async move {
-        signals.next().await;
-        // What was done is noted as after a power cut: nothing is lost by it.
-        std::process::exit(1);
-    });
-}
-
-/// What asks a program to end.
-#[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 3]);
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> Option<Signals> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let [terminate, interrupt, hangup] = kinds.map(|kind| signal(kind).ok());
-        Some(Signals([terminate?, interrupt?, hangup?]))
-    }
-
-    async fn next(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-}
-
-/// What asks a program to end.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Option<Signals> {
-        Some(Signals)
-    }
-
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 }

@@ -1,6 +1,10 @@
 //! Two folders, a home, and the real program.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[cfg(unix)]
+pub mod fleet;
+#[cfg(target_os = "linux")]
+pub mod hosts;
 #[cfg(target_os = "linux")]
 pub mod mounts;
 pub mod running;
@@ -347,4 +351,10 @@ fn is_exec(meta: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_exec(_: &fs::Metadata) -> bool {
     false
+}
+
+/// Copies a directory with all that is in it.
+pub fn copy_all(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
 }

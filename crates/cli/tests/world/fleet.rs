@@ -1,0 +1,260 @@
+//! Several devices: real daemons that talk to each other on the loopback interface, or between network namespaces.
+
+use super::{PATIENCE, Run, Tree, World, until};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A device: its home is `home-NAME`, its folder `NAME`.
+pub struct Device<'a> {
+    pub world: &'a World,
+    pub name: String,
+    /// Its network namespace, and its address there.
+    host: Option<(String, String)>,
+    daemon: Option<Child>,
+    pub args: Vec<String>,
+}
+
+impl<'a> Device<'a> {
+    /// A device whose daemon runs.
+    pub fn new(world: &'a World, name: &str) -> Device<'a> {
+        let mut device = Device::stopped(world, name);
+        device.start();
+        device
+    }
+
+    /// A device in a network namespace, of which this is the address.
+    pub fn on(world: &'a World, name: &str, host: &str, address: &str) -> Device<'a> {
+        let mut device = Device::stopped(world, name);
+        device.place(host, address);
+        device.start();
+        device
+    }
+
+    /// Puts it on a host.
+    pub fn place(&mut self, host: &str, address: &str) {
+        self.host = Some((host.to_owned(), address.to_owned()));
+    }
+
+    pub fn stopped(world: &'a World, name: &str) -> Device<'a> {
+        fs::create_dir_all(world.at(name)).unwrap();
+        Device {
+            world,
+            name: name.to_owned(),
+            host: None,
+            daemon: None,
+            args: Vec::new(),
+        }
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.world.at(format!("home-{}", self.name))
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = match &self.host {
+            Some((host, _)) => {
+                let mut command = self.world.command_of("ip");
+                command.args(["netns", "exec", host, env!("CARGO_BIN_EXE_bifold")]);
+                command
+            }
+            None => self.world.command(),
+        };
+        command.arg("--home").arg(self.home());
+        command
+    }
+
+    /// Starts the daemon, and waits until it answers.
+    pub fn start(&mut self) {
+        let address = self.host.as_ref().map_or("127.0.0.1", |(_, address)| address);
+        let mut command = self.command();
+        command.args([
+            "daemon",
+            "--listen",
+            &format!("{address}:0"),
+            "--no-lan",
+            "--name",
+            &self.name,
+        ]);
+        if !self.args.iter().any(|a| a == "--relay") {
+            command.args(["--relay", "off"]);
+        }
+        command.args(&self.args);
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.world.at(format!("log-{}", self.name)))
+            .unwrap();
+        command.stdout(Stdio::null()).stderr(log);
+        self.daemon = Some(command.spawn().unwrap());
+        let end = Instant::now() + PATIENCE;
+        while self.try_ask(&["status"]).code == Some(2) {
+            assert!(self.runs() && Instant::now() < end, "{}: {}", self.name, self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn runs(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(|d| d.try_wait().unwrap().is_none())
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.world.at(format!("log-{}", self.name))).unwrap_or_default()
+    }
+
+    /// The process of the daemon itself.
+    pub fn id(&self) -> i32 {
+        let mut id = self.daemon.as_ref().unwrap().id();
+        if self.host.is_some() {
+            // `ip netns exec` becomes the program: it is the same process.
+            let _ = &mut id;
+        }
+        id as i32
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: the process is our child, and was not waited for.
+        assert_eq!(unsafe { libc::kill(self.id(), signal) }, 0);
+    }
+
+    /// Stops it as its user would.
+    pub fn stop(&mut self) {
+        self.signal(libc::SIGTERM);
+        let status = super::wait(self.daemon.as_mut().unwrap());
+        self.daemon = None;
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+    }
+
+    /// Stops it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }
+    }
+
+    pub fn try_ask(&self, args: &[&str]) -> Run {
+        super::run(self.command().args(args))
+    }
+
+    /// Runs a command that is to succeed.
+    pub fn ask(&self, args: &[&str]) -> String {
+        let run = self.try_ask(args);
+        assert!(
+            matches!(run.code, Some(0 | 1)),
+            "{} {args:?}: {run:?}\n{}",
+            self.name,
+            self.log()
+        );
+        run.out
+    }
+
+    /// Runs a command that is to be refused, and says with what words.
+    pub fn refused(&self, args: &[&str]) -> String {
+        let run = self.try_ask(args);
+        assert_eq!(run.code, Some(2), "{} {args:?}: {run:?}", self.name);
+        run.err
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        let mut all = vec!["--json"];
+        all.extend(args);
+        let out = self.ask(&all);
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("{args:?}: {e}: {out}"))
+    }
+
+    /// Its only folder, as the status says.
+    pub fn folder(&self) -> Value {
+        self.json(&["status"])["folders"][0].clone()
+    }
+
+    /// Shares its folder.
+    pub fn add(&self) {
+        self.ask(&["add", self.world.at(&self.name).to_str().unwrap(), "--name", "team"]);
+    }
+
+    pub fn ticket(&self, args: &[&str]) -> String {
+        let mut all = vec!["invite", "team"];
+        all.extend(args);
+        self.ask(&all).trim().lines().last().unwrap().to_owned()
+    }
+
+    /// Joins with a ticket.
+    pub fn join(&self, ticket: &str) {
+        self.ask(&["join", ticket, self.world.at(&self.name).to_str().unwrap()]);
+    }
+
+    /// Waits until all that it can reach agree.
+    pub fn settle(&self) {
+        let seconds = PATIENCE.as_secs().to_string();
+        let run = self.try_ask(&["status", "--wait", &seconds]);
+        assert!(
+            matches!(run.code, Some(0 | 1)) && !run.out.contains("not all devices"),
+            "{}: {run:?}\n{}",
+            self.name,
+            self.log()
+        );
+    }
+
+    pub fn tree(&self) -> Tree {
+        self.world.tree(&self.name)
+    }
+
+    pub fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        self.world.put(format!("{}/{path}", self.name), bytes);
+    }
+
+    pub fn text(&self, path: &str) -> String {
+        self.world.text(format!("{}/{path}", self.name))
+    }
+
+    pub fn has(&self, path: &str, text: &str) -> bool {
+        fs::read(self.world.at(format!("{}/{path}", self.name))).is_ok_and(|bytes| bytes == text.as_bytes())
+    }
+
+    /// Waits until a file is there and has these bytes.
+    pub fn gets(&self, path: &str, text: &str) {
+        until(&format!("{} gets {path} ({text:.20})", self.name), || self.has(path, text));
+    }
+
+    /// How many bytes came from another device since it was connected.
+    pub fn received_from(&self, name: &str) -> u64 {
+        let devices = self.json(&["devices"]);
+        let found = devices.as_array().unwrap().iter().find(|d| d["name"] == name).cloned();
+        found.map_or(0, |d| d["received"].as_u64().unwrap())
+    }
+
+    /// Waits until another device is connected, or not.
+    pub fn sees(&self, name: &str, connected: bool) {
+        until(&format!("{} sees {name}: {connected}", self.name), || {
+            let folder = self.folder();
+            let devices = folder["devices"].as_array().cloned().unwrap_or_default();
+            let found = devices.iter().find(|d| d["name"] == name);
+            found.is_some_and(|d| (d["connection"] != "none") == connected)
+        });
+    }
+}
+
+impl Drop for Device<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let end: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("the end of the log of {}:", self.name);
+            end.iter().rev().for_each(|line| eprintln!("  {line}"));
+        }
+        self.kill();
+    }
+}
+
+/// All show the same, and nothing else.
+pub fn assert_same(devices: &[&Device<'_>]) {
+    for device in devices {
+        device.settle();
+    }
+    for pair in devices.windows(2) {
+        super::assert_trees_equal(&pair[0].tree(), &pair[1].tree());
+    }
+}
