@@ -21,12 +21,6 @@ pub fn test() -> Result<ExitCode> {
         cargo(&["doc", "--workspace", "--no-deps"])?.env("RUSTDOCFLAGS", "-D warnings"),
         "correct what rustdoc shows above",
     )?;
-    // The end-to-end tests start this program. Chosen within the whole workspace, so that nothing is compiled twice.
-    step(
-        "bifold, the program that the tests start",
-        &mut cargo(&["build", "--workspace", "--bin", "bifold"])?,
-        "read the compiler's message above",
-    )?;
     step(
         "examples in the documentation",
         &mut cargo(&["test", "--doc", "--workspace"])?,
