@@ -60,23 +60,19 @@ pub fn stories() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `count` random histories for each property.
+/// `count` random histories: of trees for each property, and of devices whose programs talk.
 pub fn prove(count: u32) -> Result<ExitCode> {
     install::c_compiler()?;
-    step(
-        &format!("{count} random histories"),
-        cargo(&[
-            "test",
-            "--release",
-            "--package",
-            "bifold-tree",
-            "--test",
-            "histories",
-            "--",
-            "--nocapture",
-        ])?
-        .env("BIFOLD_HISTORIES", count.to_string()),
-        "the failed history above is printed with its seed; keep it as a story in tests/scenarios/",
-    )?;
+    for (what, package, test) in [
+        ("of trees", "bifold-tree", "histories"),
+        ("of devices", "bifold-testkit", "apart"),
+    ] {
+        step(
+            &format!("{count} random histories {what}"),
+            cargo(&["test", "--release", "--package", package, "--test", test, "--", "--nocapture"])?
+                .env("BIFOLD_HISTORIES", count.to_string()),
+            "the failed history above is printed with its seed; keep it as a story in tests/scenarios/",
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }

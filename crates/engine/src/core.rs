@@ -351,6 +351,7 @@ impl Core {
     }
 
     fn replan(&mut self) {
+        self.lacks_still();
         for host in self.hosts.values_mut() {
             host.plan_due = true;
             host.failures.clear();
@@ -370,6 +371,9 @@ impl Core {
         match session.handle(&mut host.replica, message, wall_ms) {
             Ok(handled) => {
                 host.plan_due |= handled.changed || handled.complete;
+                if handled.complete && !near {
+                    self.lacks_anew(from);
+                }
                 if !handled.lacked.is_empty() {
                     self.asked(to, from, handled.lacked);
                 }

@@ -1,6 +1,6 @@
 //! A session between two replicas of a folder.
 
-use bifold_tree::{Malformed, Node, NodeId, Replica, ReplicaId, Shown, Vector};
+use bifold_tree::{MAX_HEADS, Malformed, Node, NodeId, Replica, ReplicaId, Shown, Vector};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Answer {
 
 /// Most nodes in one question, or answer, about bytes that nobody seems to have.
 pub const MAX_LACKING: usize = 512;
+/// Most replicas that one program speaks for.
+pub const MAX_SPOKEN_FOR: usize = 64;
 
 /// What is told with a complete exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,7 +232,11 @@ impl Session {
                 })
             }
             Message::Shows(answer) => {
-                let Some(peer) = self.peer.filter(|_| answer.shown.len() <= MAX_LACKING) else {
+                let few = |shown: &Shown| shown.contents.len() <= MAX_HEADS;
+                let is_bounded = answer.shown.len() <= MAX_LACKING
+                    && answer.of.len() <= MAX_SPOKEN_FOR
+                    && answer.shown.iter().all(|(shown, _)| few(shown));
+                let Some(peer) = self.peer.filter(|_| is_bounded) else {
                     return Err(Refused::Order);
                 };
                 let mut answer = answer.clone();

@@ -90,7 +90,7 @@ pub struct Shown {
     pub node: NodeId,
     /// Those of the bytes it may have that the disk shows, here or anywhere else.
     pub contents: Vec<ContentId>,
-    /// The disk shows the node, with whatever bytes.
+    /// The disk shows the node, with whatever bytes; but not where these are another node's, which it is shown together with.
     pub is_there: bool,
 }
 
@@ -291,6 +291,10 @@ impl Replica {
         for ix in some {
             let node = self.nodes.node(ix);
             let of = |register| node.heads().filter(move |h| h.register == register);
+            let of_place = || -> Heads {
+                let settled = self.nodes.settled(ix, Register::Place);
+                of(Register::Place).chain(settled).collect()
+            };
             let all_contents: Heads = of(Register::Content)
                 .chain(self.nodes.settled(ix, Register::Content))
                 .collect();
@@ -302,14 +306,14 @@ impl Replica {
                         .find(|(d, _)| *d == dot)
                         .map(|(_, p)| p.clone())
                         .ok_or(PickError::NoSuchSide)?;
-                    (ix, Value::Place(place), of(Register::Place).collect())
+                    (ix, Value::Place(place), of_place())
                 }
                 (Pick::Keep, _) if self.nodes.adrift(ix).is_some() => {
                     let nothing = |_: &ContentId| false;
                     let view = View::new(&self.nodes, &self.records, self.policy, &nothing);
                     let name = view.entry(ix).ok_or(PickError::Gone)?.name.clone();
                     let parent = NodeId::ROOT;
-                    (ix, Value::Place(Place { parent, name }), of(Register::Place).collect())
+                    (ix, Value::Place(Place { parent, name }), of_place())
                 }
                 (Pick::Delete, _) => {
                     let mut seen: Heads = of(Register::Place).chain(of(Register::Content)).collect();
@@ -347,7 +351,11 @@ impl Replica {
             let rivals = view.rivals(&lost);
             let placed = |entry: &Entry| entry.members.iter().any(|ix| self.nodes.place(*ix).0 == dot);
             let keeps = rivals.iter().position(placed).ok_or(PickError::NoSuchSide)?;
-            for (i, entry) in rivals.iter().enumerate().filter(|(i, _)| *i != keeps) {
+            let others = rivals
+                .iter()
+                .enumerate()
+                .filter(|(i, entry)| *i != keeps && entry.adrift.is_none());
+            for (i, entry) in others {
                 let name = if entry.lost_name {
                     entry.name.clone()
                 } else {
@@ -368,7 +376,8 @@ impl Replica {
         let dot = self.tick(wall_ms);
         for (ix, place) in renamed {
             let mut node = self.nodes.node(ix).as_ref().clone();
-            let over: Heads = node.heads().filter(|h| h.register == Register::Place).collect();
+            let places = node.heads().filter(|h| h.register == Register::Place);
+            let over: Heads = places.chain(self.nodes.settled(ix, Register::Place)).collect();
             node.write(dot, Value::Place(place), &over);
             self.replace(ix, Arc::new(node));
         }
@@ -396,9 +405,20 @@ impl Replica {
         let shown = |(node, ix): (&NodeId, &Option<Ix>)| Shown {
             node: *node,
             contents: ix.iter().flat_map(may_be).filter(|id| here.contains(id)).collect(),
-            is_there: ix.is_some_and(|ix| self.nodes.record(ix).is_some()),
+            is_there: ix.is_some_and(|ix| self.shows_alone(ix)),
         };
         nodes.iter().zip(&found).map(shown).collect()
+    }
+
+    /// Whether a record shows a node, and not the bytes of another one.
+    fn shows_alone(&self, ix: Ix) -> bool {
+        let Some(record) = self.nodes.record(ix).and_then(|id| self.records.get(RecordId(id))) else {
+            return false;
+        };
+        let bytes = record.bytes.id();
+        let others = record.members.iter().map(|(m, _)| *m).filter(|m| *m != ix);
+        let mut theirs = others.flat_map(|m| &self.nodes.node(m).contents);
+        !theirs.any(|(_, content)| content.id() == bytes)
     }
 
     /// Of a node some of whose sides are nowhere: writes that it has the newest of the others. Says whether there is one.

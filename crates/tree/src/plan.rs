@@ -118,6 +118,10 @@ impl Replica {
     pub fn plan(&mut self, at_hand: &dyn Fn(&ContentId) -> bool, limit: usize) -> Plan {
         self.refresh();
         self.renewed.clear();
+        if limit == usize::MAX {
+            self.tried.clear(); // for all there is
+            self.progress = false;
+        }
         if self.stale.is_empty() {
             return Plan::default();
         }

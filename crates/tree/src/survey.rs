@@ -311,10 +311,11 @@ fn as_recorded(record: &Record, stat: &Stat) -> bool {
     record.key == stat.key && !record.leaving && mode && (record.kind == Kind::Dir || record.print == stat.print)
 }
 
-/// The record of something that is skipped; what is recorded there, and below, is left as it is.
-fn skipped(replica: &Replica, at: At, name: &str) -> Option<RecordId> {
-    match at {
-        At::Record(parent) => replica.child(parent, name),
+/// The records of something that is skipped; what is recorded there, and below, is left as it is.
+fn skipped(replica: &Replica, at: At, name: &str) -> impl Iterator<Item = RecordId> {
+    let parent = match at {
+        At::Record(parent) => Some(parent),
         At::Found(_) => None,
-    }
+    };
+    parent.into_iter().flat_map(move |parent| replica.children(parent, name))
 }

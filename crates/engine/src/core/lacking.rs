@@ -63,6 +63,21 @@ impl Core {
         }
     }
 
+    /// Someone has news: what it said before of what it shows may be so no more.
+    pub(crate) fn lacks_anew(&mut self, there: ReplicaId) {
+        for lacking in self.lacking.values_mut() {
+            lacking.asked.remove(&there);
+            lacking.answers.remove(&there);
+        }
+    }
+
+    /// Time went by: who has not answered is asked again.
+    pub(crate) fn lacks_still(&mut self) {
+        for lacking in self.lacking.values_mut() {
+            lacking.asked.retain(|r| lacking.answers.contains_key(r));
+        }
+    }
+
     /// Someone asks.
     pub(crate) fn asked(&mut self, me: ReplicaId, other: ReplicaId, nodes: Vec<NodeId>) {
         let asked = self.lacked.entry((me, other)).or_default();
@@ -75,17 +90,29 @@ impl Core {
     /// Someone answers.
     pub(crate) fn answered(&mut self, answer: &Answer) {
         for (shown, lacks) in &answer.shown {
-            if let Some(lacking) = self.lacking.get_mut(&shown.node) {
-                let said = answer.of.iter().map(|r| (*r, (shown.clone(), *lacks)));
-                lacking.answers.extend(said.filter(|(r, _)| !self.hosts.contains_key(r)));
-            }
+            let Some(lacking) = self.lacking.get_mut(&shown.node) else {
+                continue;
+            };
+            let Some(host) = self.hosts.get(&lacking.id) else { continue };
+            let mut shown = shown.clone();
+            shown
+                .contents
+                .retain(|content| lacking.sides.iter().any(|(_, id)| id == content));
+            // Nobody else is waited for.
+            let members = answer
+                .of
+                .iter()
+                .filter(|r| host.replica.acks().contains_key(r) && !self.hosts.contains_key(r));
+            lacking.answers.extend(members.map(|r| (*r, (shown.clone(), *lacks))));
         }
     }
 
     /// Whether a disk is as its records say, as far as is known.
     fn at_rest(&self, id: ReplicaId) -> bool {
         let host = self.hosts.get(&id);
-        host.is_some_and(|h| h.halted.is_none() && h.dirty.is_none() && h.phase == Phase::Idle && !h.joining && !h.unfinished)
+        host.is_some_and(|h| {
+            h.halted.is_none() && h.held.is_none() && h.dirty.is_none() && h.phase == Phase::Idle && !h.joining && !h.unfinished
+        })
     }
 
     /// Asks and answers, as far as that can be done now. What was found out of nodes has been told before.
@@ -215,10 +242,14 @@ impl Core {
         }
         let lost: Vec<Dot> = nowhere.iter().map(|(dot, _)| *dot).collect();
         let (id, wall) = (lacking.id, self.wall_ms);
-        // Those of this program count as one: any of them can be written for. (Who shows the node and does not lack its bytes shows it
-        // together with another one, or leaves it out.)
-        let can = |r: &&ReplicaId| !somewhere && (self.hosts.contains_key(r) || known.lacks.contains(r));
-        let by = known.shows.iter().find(can).or(known.lacks.first()).copied();
+        // Who shows the node decides, if it lacks its bytes too (those of this program count as one); if it does not, as it leaves the
+        // node out, may only read, or has other trouble with it, that is a person's affair.
+        let can = |r: &&ReplicaId| self.hosts.contains_key(r) || known.lacks.contains(r);
+        let by = if somewhere || known.shows.is_empty() {
+            known.lacks.first().copied()
+        } else {
+            known.shows.iter().find(can).copied()
+        };
         let Some(by) = by.filter(|by| self.hosts.contains_key(by)) else {
             return; // another's to decide
         };
