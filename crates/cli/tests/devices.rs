@@ -206,7 +206,15 @@ fn bytes_that_are_nowhere_are_not_waited_for() {
     assert_same(&[&a, &b, &c]);
     // Cleo says that there is a file, and its bytes come slowly.
     c.ask(&["limit", "--up", "1000"]);
-    c.put("dir/new", (0..3_000_000usize).map(|i| (i * i / 7) as u8).collect::<Vec<u8>>());
+    let mut seed = 1u64;
+    // (Such that they cannot be packed.)
+    let next = |_| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 56) as u8
+    };
+    c.put("dir/new", (0..3_000_000).map(next).collect::<Vec<u8>>());
     until("it is known", || a.ask(&["pending", "--json"]).contains("dir/new"));
     until("it is known", || b.ask(&["pending", "--json"]).contains("dir/new"));
     c.kill();

@@ -4,13 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is a failed test")]
 
+use bifold_disk::apply::Applied;
+use bifold_engine::core::{Core, Effect, Input, ScanEnd, Settings};
 use bifold_testkit::disk::{SimFs, Thing, Traits};
 use bifold_testkit::random::Random;
 use bifold_testkit::world::{Choice, Mode, Settled, World};
-use std::collections::{BTreeMap, BTreeSet};
+use bifold_tree::{ExactNames, FileKey, Fingerprint, Kind, Outcome, Policy, Replica, ReplicaId, Stat, Survey};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const DEVICES: [&str; 3] = ["anna", "ben", "cleo"];
@@ -297,6 +300,59 @@ fn what_a_disk_cannot_have_is_waited_for_by_nobody() {
     world.devices[1].fs.write("file", b"more");
     assert_eq!(world.settle(), Ok(Settled::Quiet));
     assert!(world.agree() && world.trees()[0].contains_key("link"));
+}
+
+/// A step that is never as expected, whatever a scan says: a disk that says it made something, and did not.
+#[test]
+fn what_changes_each_time_is_told() {
+    let stat = Stat {
+        kind: Kind::Dir,
+        key: FileKey(7),
+        print: Fingerprint {
+            size: 0,
+            mtime_ns: 1,
+            ctime_ns: 1,
+        },
+        exec: None,
+    };
+    let replica = |id| Replica::new(ReplicaId(id), Arc::new(ExactNames), Policy::Ask);
+    let (mut from, mut to) = (replica(1), replica(2));
+    let mut survey = Survey::new();
+    survey.listed(&from, "", &[("dir".into(), Some(stat))]);
+    from.observe(survey, 10);
+    for node in from.changed_since(0) {
+        to.receive(&node, 10).unwrap();
+    }
+    let id = ReplicaId(2);
+    let mut core = Core::new(Settings::default());
+    let (replica, name) = (Box::new(to), "anna".to_owned());
+    let mut inputs = VecDeque::from([Input::Attach { replica, name }]);
+    let mut applied = 0;
+    while let Some(input) = inputs.pop_front() {
+        for effect in core.step(input, 20) {
+            match effect {
+                Effect::Scan(..) => inputs.push_back(Input::ScanEnded(id, ScanEnd::Complete)),
+                Effect::Apply(..) => {
+                    applied += 1;
+                    assert!(applied < 100, "it does not come to rest");
+                    let outcomes = vec![Outcome::Changed];
+                    inputs.push_back(Input::Applied(
+                        id,
+                        Applied {
+                            outcomes,
+                            ..Applied::default()
+                        },
+                    ));
+                    inputs.push_back(Input::ApplyEnded(id));
+                }
+                _ => {}
+            }
+        }
+    }
+    let status = core.status();
+    assert!(applied > 1 && core.has_failures());
+    let problems: Vec<&str> = status.hosts[0].problems.iter().map(|p| p.path.as_str()).collect();
+    assert_eq!(problems, ["dir"]);
 }
 
 #[test]

@@ -278,6 +278,18 @@ impl Core {
             // What was left out may be no more, and the other way round.
             host.dirty = Some(Scope::All);
         }
+        if host.again > TRIES {
+            // It is told, and tried again with all that failed.
+            for path in &look_again {
+                let message =
+                    "each time that it is to be changed it is not as it was found; it is tried again from time to time".into();
+                host.failures.entry(path.clone()).or_insert(Problem {
+                    path: path.clone(),
+                    kind: ProblemKind::Unstable,
+                    message,
+                });
+            }
+        }
         if !look_again.is_empty() && host.again <= TRIES {
             host.surprised = true;
             self.dirty(id, Scope::Paths(look_again));
