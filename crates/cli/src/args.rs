@@ -220,12 +220,27 @@ pub struct Daemon {
     /// Which relay to use where devices cannot reach each other directly: default, off, or the URL of one's own.
     #[arg(long, value_name = "default|off|URL", default_value = "default")]
     pub relay: String,
+    /// Trust relays whose certificates were signed by the authority in this file (PEM), besides the well-known authorities.
+    #[arg(long, value_name = "FILE")]
+    pub relay_ca: Option<PathBuf>,
     /// Do not look for devices in the same network by multicast.
     #[arg(long)]
     pub no_lan: bool,
     /// What this device is to be called, if it has no name yet (default: the computer's name).
     #[arg(long)]
     pub name: Option<String>,
+    /// Where this device's key is to lie: a file in the home, or the system's keyring. It is moved, and stays there (default: file).
+    #[arg(long, value_name = "file|keyring")]
+    pub key: Option<Key>,
+}
+
+/// Where the device's key lies.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum Key {
+    /// In the home directory, for this user alone to read.
+    File,
+    /// In the system's keyring.
+    Keyring,
 }
 
 /// A rate, in bytes a second.

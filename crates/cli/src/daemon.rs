@@ -5,6 +5,7 @@ use crate::fatal::Fatal;
 use crate::signals::stop_signal;
 use bifold_control::server;
 use bifold_engine::daemon::{Daemon, DaemonOptions};
+use bifold_net::identity::KeyPlace;
 use bifold_net::link::Relay;
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +29,11 @@ pub fn run(daemon: &args::Daemon, home: &Path, log: Option<&str>) -> Result<Exit
         },
         lan: !daemon.no_lan,
         name: daemon.name.clone().unwrap_or_else(computer),
+        key: daemon.key.map(|place| match place {
+            args::Key::File => KeyPlace::File,
+            args::Key::Keyring => KeyPlace::Keyring,
+        }),
+        relay_ca: daemon.relay_ca.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4)))

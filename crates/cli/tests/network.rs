@@ -4,6 +4,7 @@
 
 mod world;
 
+use std::path::Path;
 use std::time::Duration;
 use world::fleet::{Device, assert_same};
 use world::hosts::Hosts;
@@ -25,7 +26,7 @@ fn random_bytes(mut seed: u64, size: usize) -> Vec<u8> {
 fn three_hosts_one_of_them_cut_off_for_a_while() {
     let Some(hosts) = Hosts::new(3) else { return };
     let world = World::new();
-    let device = |name, i| Device::on(&world, name, &hosts.name(i), &Hosts::address(i));
+    let device = |name, i| Device::on(&world, name, &hosts.name(i), &hosts.address(i));
     let (a, b, c) = (device("anna", 1), device("ben", 2), device("cleo", 3));
     a.put("from anna", "1");
     a.add();
@@ -65,7 +66,7 @@ fn three_hosts_one_of_them_cut_off_for_a_while() {
 fn only_what_lacks_goes_over_the_wire() {
     let Some(hosts) = Hosts::new(2) else { return };
     let world = World::new();
-    let device = |name, i| Device::on(&world, name, &hosts.name(i), &Hosts::address(i));
+    let device = |name, i| Device::on(&world, name, &hosts.name(i), &hosts.address(i));
     let (a, mut b) = (device("anna", 1), device("ben", 2));
     let size = 64 << 20;
     let mut bytes = random_bytes(1, size);
@@ -113,7 +114,7 @@ fn only_what_lacks_goes_over_the_wire() {
 fn who_is_not_invited_learns_nothing() {
     let Some(hosts) = Hosts::new(2) else { return };
     let world = World::new();
-    let device = |name, i| Device::on(&world, name, &hosts.name(i), &Hosts::address(i));
+    let device = |name, i| Device::on(&world, name, &hosts.name(i), &hosts.address(i));
     let (a, stranger) = (device("anna", 1), device("stranger", 2));
     a.put("secret plan", "secret words");
     a.add();
@@ -134,7 +135,8 @@ fn relay_process() {
     let (Ok(address), Some(sent)) = (std::env::var("TEST_RELAY"), std::env::var_os("TEST_RELAY_SENT")) else {
         return;
     };
-    bifold_testrelay::run(address.parse().unwrap(), sent.as_ref());
+    let ca = std::env::var_os("TEST_RELAY_CA");
+    bifold_testrelay::run(address.parse().unwrap(), sent.as_ref(), ca.as_ref().map(Path::new));
 }
 
 /// Ends with the test.
@@ -147,16 +149,20 @@ impl Drop for Process {
     }
 }
 
-#[test]
-fn two_hosts_behind_routers_meet_at_a_relay() {
-    let Some(mut hosts) = Hosts::new(3) else { return };
+fn no_nft() -> bool {
     let nft = std::process::Command::new("nft").arg("--version").output();
-    if !nft.is_ok_and(|done| done.status.success()) {
+    let none = !nft.is_ok_and(|done| done.status.success());
+    if none {
         eprintln!("no nft here: not tried");
-        return;
     }
-    let world = World::new();
-    let relay = format!("{}:3340", Hosts::address(3));
+    none
+}
+
+/// Anna on host 1 and Ben on host 2, each behind a router that translates addresses and lets nothing in unasked, and a relay on host 3;
+/// one that tells devices by which address they are seen, if that is said.
+fn behind_routers<'a>(hosts: &mut Hosts, world: &'a World, tells: bool) -> (Process, [Device<'a>; 2]) {
+    let relay = format!("{}:3340", hosts.address(3));
+    let url = format!("http://{relay}");
     let mut process = std::process::Command::new("ip");
     process
         .args(["netns", "exec", &hosts.name(3)])
@@ -165,6 +171,12 @@ fn two_hosts_behind_routers_meet_at_a_relay() {
         .args(["--exact", "relay_process", "--ignored", "--nocapture"])
         .env("TEST_RELAY", &relay)
         .env("TEST_RELAY_SENT", world.at("sent by the relay"));
+    let mut args = vec!["--relay".into(), url.clone()];
+    let ca = world.at("ca.pem");
+    if tells {
+        process.env("TEST_RELAY_CA", &ca);
+        args.extend(["--relay-ca".into(), ca.to_str().unwrap().to_owned()]);
+    }
     let process = Process(
         process
             .stdout(std::process::Stdio::null())
@@ -172,22 +184,53 @@ fn two_hosts_behind_routers_meet_at_a_relay() {
             .spawn()
             .unwrap(),
     );
-    let inside: Vec<String> = (1..=2).map(|i| hosts.behind_nat(i)).collect();
+    until("the certificate", || !tells || ca.exists());
+    let devices = ["anna", "ben"].map(|name| {
+        let i = if name == "anna" { 1 } else { 2 };
+        let inside = hosts.behind_nat(i);
+        let mut device = Device::stopped(world, name);
+        device.place(&hosts.name(i), &inside);
+        device.args = args.clone();
+        device.start();
+        until("the relay is known", || device.ask(&["status", "--json"]).contains(&url));
+        device
+    });
+    (process, devices)
+}
+
+#[test]
+fn two_hosts_behind_routers_find_a_direct_way() {
+    let Some(mut hosts) = Hosts::of_the_world(3) else { return };
+    if no_nft() {
+        return;
+    }
+    let world = World::new();
+    let (_relay, [a, b]) = behind_routers(&mut hosts, &world, true);
+    a.put("a document", "words");
+    a.add();
+    b.join(&a.ticket(&[]));
+    assert_same(&[&a, &b]);
+    let connection = |device: &Device<'_>| device.folder()["devices"][0]["connection"].clone();
+    until("a direct way", || connection(&a) == "direct" && connection(&b) == "direct");
+    let before = hosts.received(3);
+    b.put("large", random_bytes(5, 8 << 20));
+    assert_same(&[&a, &b]);
+    let relayed = hosts.received(3) - before;
+    assert!(relayed < 1 << 20, "{relayed} bytes went by way of the relay");
+}
+
+#[test]
+fn two_hosts_behind_routers_meet_at_a_relay() {
+    let Some(mut hosts) = Hosts::new(3) else { return };
+    if no_nft() {
+        return;
+    }
+    let world = World::new();
+    let (relay, [a, b]) = behind_routers(&mut hosts, &world, false);
     hosts.keep_apart(1, 2);
     hosts.keep_apart(2, 1);
-    let url = format!("http://{relay}");
-    let mut devices = Vec::new();
-    for (i, name) in ["anna", "ben"].into_iter().enumerate() {
-        let mut device = Device::stopped(&world, name);
-        device.place(&hosts.name(i + 1), &inside[i]);
-        device.args = vec!["--relay".into(), url.clone()];
-        device.start();
-        devices.push(device);
-    }
-    let [a, b] = devices.try_into().ok().unwrap();
     a.put("a document", "words that nobody on the way may read");
     a.add();
-    until("the relay is known", || a.ask(&["status", "--json"]).contains(&url));
     let before = hosts.received(3);
     b.join(&a.ticket(&[]));
     assert_same(&[&a, &b]);
@@ -198,7 +241,7 @@ fn two_hosts_behind_routers_meet_at_a_relay() {
     assert!(hosts.received(3) - before > 3 << 20, "it goes by way of the relay");
     let connection = a.folder()["devices"][0]["connection"].clone();
     assert_eq!(connection, "relayed");
-    drop(process);
+    drop(relay);
     // It came through here, and nothing of it could be read here.
     let sent = std::fs::read(world.at("sent by the relay")).unwrap();
     assert!(sent.len() > 3 << 20, "{} bytes", sent.len());

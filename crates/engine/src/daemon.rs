@@ -31,6 +31,8 @@ use bifold_net::link::{Net, NetEvent, Options, Peer, Relay};
 use bifold_net::membership::ReplicaName;
 use bifold_net::roster::{self, Roster};
 use bifold_net::ticket::{Secret, Ticket};
+use bifold_net::identity::KeyPlace;
+use bifold_net::keyring::Keyring;
 use bifold_net::{DeviceId, Identity, SecretKey};
 use bifold_protocol::wire::Packet;
 use bifold_store::Store;
@@ -68,10 +70,14 @@ pub struct DaemonOptions {
     pub listen: Option<SocketAddr>,
     /// Which relays.
     pub relay: Relay,
+    /// A file with certificates of authorities that relays may be known by, besides the well-known ones.
+    pub relay_ca: Option<PathBuf>,
     /// Whether devices in the same network are found by multicast.
     pub lan: bool,
     /// What the device is to be called, if it has no name yet.
     pub name: String,
+    /// Where the device's key is to lie; where it lies already if it is not said, else in a file.
+    pub key: Option<KeyPlace>,
 }
 
 pub(crate) struct State {
@@ -130,7 +136,10 @@ impl Daemon {
     /// If another daemon has it, it cannot be read, or nothing can be listened on. What is wrong with a single folder is in its status.
     pub async fn start(home: &Path, options: DaemonOptions) -> Result<Arc<Daemon>, Trouble> {
         let home = HomeDir::open(home)?;
-        let identity = Identity::load_or_make(&home.path.join("key")).map_err(|e| failed(e.to_string()))?;
+        let key = home.path.join("key");
+        // A keyring may ask a person first.
+        let identity = tokio::task::spawn_blocking(move || Identity::load_or_make(&key, options.key, &Keyring)).await;
+        let identity = identity.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
         let mut file = home.read()?;
         if file.name.is_empty() {
             file.name = options.name.clone();
@@ -161,6 +170,7 @@ impl Daemon {
             listen: options.listen,
             port: file.port,
             relay: options.relay,
+            relay_ca: options.relay_ca,
             lan: options.lan,
             run: random(),
         };

@@ -3,6 +3,7 @@
 //! sealed packets. What is said is in `bifold-protocol`.
 
 pub mod identity;
+pub mod keyring;
 pub mod limits;
 pub mod link;
 pub mod membership;

@@ -9,9 +9,13 @@ use bifold_protocol::content::{ITEM_HEAD_BYTES, ItemHead, Lane, MAX_REQUEST_BYTE
 use bifold_protocol::session::Message;
 use bifold_protocol::wire::{ALPN, Encoder, Farewell, Hello, Packet, VERSION, WireError, decode, frame_length};
 use iroh::endpoint::{Connection, IdleTimeout, PathList, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
+use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, TransportAddr};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,6 +75,8 @@ pub struct Options {
     pub port: u16,
     /// Which relays.
     pub relay: Relay,
+    /// A file with certificates of authorities that relays may be known by, besides the well-known ones.
+    pub relay_ca: Option<PathBuf>,
     /// Whether devices of the same network are found by multicast.
     pub lan: bool,
     /// A random number of this run.
@@ -91,6 +97,14 @@ pub enum LinkError {
     /// Not a URL.
     #[error("{0:?} is not the URL of a relay: say --relay default, --relay off, or a URL like https://relay.example.org")]
     Relay(String),
+    /// No certificates.
+    #[error("{path} holds no certificate that relays can be known by ({why}): name a file in PEM form, as openssl writes it")]
+    RelayCa {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A device that could not be reached.
     #[error("the device {device} cannot be reached: {why}")]
     Unreachable {
@@ -868,6 +882,9 @@ async fn bind(identity: &Identity, options: &Options, port: u16) -> Result<Endpo
             builder.relay_mode(RelayMode::Custom(RelayMap::from(url)))
         }
     };
+    if let Some(path) = &options.relay_ca {
+        builder = builder.ca_tls_config(CaTlsConfig::embedded().with_extra_roots(certificates(path)?));
+    }
     if options.lan {
         builder = builder.address_lookup(iroh_mdns_address_lookup::MdnsAddressLookup::builder());
     }
@@ -889,6 +906,22 @@ async fn bind(identity: &Identity, options: &Options, port: u16) -> Result<Endpo
         builder = builder.bind_addr(address).map_err(|e| failed(&e))?;
     }
     builder.bind().await.map_err(|e| failed(&e))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, LinkError> {
+    let wrong = |why: String| LinkError::RelayCa {
+        path: path.to_owned(),
+        why,
+    };
+    let found: Result<Vec<_>, _> = match CertificateDer::pem_file_iter(path) {
+        Ok(found) => found.collect(),
+        Err(e) => Err(e),
+    };
+    match found {
+        Ok(found) if found.is_empty() => Err(wrong("it has none".into())),
+        Ok(found) => Ok(found),
+        Err(e) => Err(wrong(e.to_string())),
+    }
 }
 
 async fn write_all(peer: Peer, mut send: SendStream, mut queue: mpsc::Receiver<Packet>) {

@@ -6,18 +6,35 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use iroh_relay::server::{RelayConfig, Server, ServerConfig};
+use iroh_relay::server::{QuicConfig, RelayConfig, Server, ServerConfig};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Relays at `address`, by plain HTTP, until the process ends. All that it sends is also appended to the file `sent`: what a
-/// device sends to a relay is masked (RFC 6455, 5.3), what a relay sends is as the relay knows it.
-pub fn run(address: SocketAddr, sent: &Path) {
+/// device sends to a relay is masked (RFC 6455, 5.3), what a relay sends is as the relay knows it. With a file `ca` it also tells
+/// devices by which address they are seen from outside (QUIC address discovery, UDP port 7842), by a certificate that is put there.
+pub fn run(address: SocketAddr, sent: &Path, ca: Option<&Path>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut config = ServerConfig::default();
         config.relay = Some(RelayConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))));
+        if let Some(ca) = ca {
+            let made = rcgen::generate_simple_self_signed([address.ip().to_string()]).unwrap();
+            let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+            let tls = rustls::ServerConfig::builder_with_provider(default_provider().into())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![made.cert.der().clone()], key.into())
+                .unwrap();
+            let mut quic = QuicConfig::new((address.ip(), 7842));
+            quic.server_config = Some(tls);
+            config.quic = Some(quic);
+            std::fs::write(ca, made.cert.pem()).unwrap();
+        }
         let server = Server::spawn(config).await.unwrap();
         let relay = server.http_addr().unwrap();
         let front = TcpListener::bind(address).await.unwrap();

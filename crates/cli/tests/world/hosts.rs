@@ -26,19 +26,32 @@ pub fn does(line: &str) {
     assert!(tries(line), "{line}");
 }
 
-/// Some hosts on one switch: 10.N.0.1, 10.N.0.2, and so on. Gone afterwards.
+/// Some hosts on one switch: NET.1, NET.2, and so on. Gone afterwards.
 pub struct Hosts {
     prefix: String,
+    /// The first three numbers of their addresses.
+    net: &'static str,
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// `None` where this user may not make network namespaces, or there are none: then there is nothing to be tried.
+    /// Hosts of a local network. `None` where this user may not make network namespaces, or there are none: then there is nothing
+    /// to be tried.
     pub fn new(count: usize) -> Option<Hosts> {
+        Hosts::with("10.77.0", count)
+    }
+
+    /// Hosts with addresses that belong to no local network (RFC 5737), as [`new`](Self::new).
+    pub fn of_the_world(count: usize) -> Option<Hosts> {
+        Hosts::with("203.0.113", count)
+    }
+
+    fn with(net: &'static str, count: usize) -> Option<Hosts> {
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("bf{}x{n}", std::process::id());
         let mut hosts = Hosts {
             prefix,
+            net,
             names: Vec::new(),
         };
         let switch = hosts.switch();
@@ -64,8 +77,8 @@ impl Hosts {
         format!("{}h{i}", self.prefix)
     }
 
-    pub fn address(i: usize) -> String {
-        format!("10.77.0.{i}")
+    pub fn address(&self, i: usize) -> String {
+        format!("{}.{i}", self.net)
     }
 
     fn add(&mut self, i: usize) {
@@ -75,7 +88,7 @@ impl Hosts {
         does(&format!("ip -n {host} link set lo up"));
         does(&format!("ip -n {switch} link add v{i} type veth peer name eth0 netns {host}"));
         does(&format!("ip -n {switch} link set v{i} master br0 up"));
-        does(&format!("ip -n {host} addr add {}/24 dev eth0", Hosts::address(i)));
+        does(&format!("ip -n {host} addr add {}/24 dev eth0", self.address(i)));
         does(&format!("ip -n {host} link set eth0 up"));
     }
 
@@ -90,7 +103,7 @@ impl Hosts {
             "ip -n {switch} link add v{i} type veth peer name out netns {router}"
         ));
         does(&format!("ip -n {switch} link set v{i} master br0 up"));
-        does(&format!("ip -n {router} addr add {}/24 dev out", Hosts::address(i)));
+        does(&format!("ip -n {router} addr add {}/24 dev out", self.address(i)));
         does(&format!("ip -n {router} link set out up"));
         does(&format!("ip -n {router} link add in type veth peer name eth0 netns {host}"));
         does(&format!("ip -n {router} addr add 192.168.{i}.1/24 dev in"));
@@ -104,7 +117,8 @@ impl Hosts {
         assert!(Command::new("ip").args(forward).status().unwrap().success());
         let rules = "add table ip t; add chain ip t p { type nat hook postrouting priority 100 ; }; add rule ip t p oifname out masquerade; \
                      add chain ip t f { type filter hook forward priority 0 ; policy drop ; }; add rule ip t f iifname in accept; \
-                     add rule ip t f ct state established,related accept";
+                     add rule ip t f ct state established,related accept; \
+                     add chain ip t i { type filter hook input priority 0 ; policy drop ; }; add rule ip t i iifname in accept";
         let done = Command::new("ip")
             .args(["netns", "exec", &router, "nft", rules])
             .output()
@@ -117,7 +131,7 @@ impl Hosts {
     pub fn keep_apart(&self, i: usize, j: usize) {
         let rules = format!(
             "add table ip k; add chain ip k f {{ type filter hook prerouting priority 0 ; }}; add rule ip k f ip saddr {} drop",
-            Hosts::address(j)
+            self.address(j)
         );
         let router = format!("{}r{i}", self.prefix);
         let done = Command::new("ip")

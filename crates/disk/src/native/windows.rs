@@ -271,9 +271,9 @@ impl Fs for NativeFs {
         // A link knows whether it leads to a directory; one that leads nowhere yet is taken to lead to a file.
         let to_dir = path.parent().is_some_and(|dir| dir.join(&target).is_dir());
         if to_dir {
-            symlink_dir(target, path)
+            symlink_dir(target, &path)
         } else {
-            symlink_file(target, path)
+            symlink_file(target, &path)
         }
         .map_err(|e| {
             if errors::is_no_right(&e) {
@@ -281,7 +281,12 @@ impl Fs for NativeFs {
             } else {
                 error(e)
             }
-        })
+        })?;
+        // Where there are no links, Wine (10) says that it made one.
+        match std::fs::symlink_metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(FsError::Unsupported),
+            _ => Ok(()),
+        }
     }
 
     fn make_dir(&self, path: &str) -> FsResult<()> {
