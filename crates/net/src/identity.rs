@@ -145,10 +145,16 @@ impl Identity {
         if old != Some(new) {
             identity.put(path, new, vault)?;
         }
+        if old == Some(KeyPlace::Keyring)
+            && new == KeyPlace::File
+            && let Err(why) = vault.forget(&identity.device().to_string())
+        {
+            tracing::warn!(why, "the device's key is in a file now, and cannot be taken out of the keyring");
+        }
         Ok(identity)
     }
 
-    /// Puts it at a place, and only then away from the other.
+    /// Puts it at a place.
     fn put(&self, path: &Path, place: KeyPlace, vault: &dyn Vault) -> Result<(), IdentityError> {
         let name = self.device().to_string();
         let text = match place {
@@ -162,13 +168,7 @@ impl Identity {
                 format!("{ELSEWHERE}{name}")
             }
         };
-        write_private(path, format!("{text}\n").as_bytes()).map_err(failed(path, "written"))?;
-        if place == KeyPlace::File
-            && let Err(why) = vault.forget(&name)
-        {
-            tracing::warn!(why, "the device's key is in a file now, and cannot be taken out of the keyring");
-        }
-        Ok(())
+        write_private(path, format!("{text}\n").as_bytes()).map_err(failed(path, "written"))
     }
 
     /// The key.
@@ -284,6 +284,7 @@ mod tests {
             Ok(self.kept.borrow().get(name).cloned())
         }
         fn forget(&self, name: &str) -> Result<(), String> {
+            assert!(!self.locked, "it is not asked without need");
             self.kept.borrow_mut().remove(name);
             Ok(())
         }
