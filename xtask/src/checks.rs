@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::install;
 use crate::job::{cargo, step};
+use crate::{install, window};
 
 /// Format, lints, documentation and all tests, quickest answers first. The test runner's closing line comes last.
 pub fn test() -> Result<ExitCode> {
     install::for_tests()?;
     step("format", &mut cargo(&["fmt", "--all", "--check"])?, "run `cargo fmt --all`")?;
+    // (The program that shows them has them in it.)
+    window::pages()?;
     step(
         "lints",
         &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?,
@@ -26,6 +28,7 @@ pub fn test() -> Result<ExitCode> {
         &mut cargo(&["test", "--doc", "--workspace"])?,
         "correct the example that is named above",
     )?;
+    window::check_pages()?;
     step(
         "tests",
         &mut cargo(&["nextest", "run", "--workspace"])?,

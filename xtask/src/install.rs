@@ -8,6 +8,9 @@ use anyhow::{Result, bail};
 
 use crate::job;
 
+/// The oldest Node.js that builds the window's pages.
+const NODE: (u32, u32) = (20, 19);
+
 /// A C compiler: SQLite, zstd and BLAKE3 are partly C.
 pub fn c_compiler() -> Result<()> {
     if cfg!(windows) || env::var_os("CC").is_some() || in_path("cc").is_some() {
@@ -26,9 +29,9 @@ pub fn c_compiler() -> Result<()> {
     bail!("there is no C compiler (`cc`). Install it with: {command}. Then run this again.")
 }
 
-/// All that `cargo xtask test` needs: a C compiler, rustfmt, clippy and cargo-nextest.
+/// All that `cargo xtask test` needs: a C compiler, rustfmt, clippy, cargo-nextest, and what the window is built and tried with.
 pub fn for_tests() -> Result<()> {
-    c_compiler()?;
+    for_window_tests()?;
     for component in ["fmt", "clippy"] {
         if !cargo_knows(component)? {
             rustup_component(if component == "fmt" { "rustfmt" } else { component })?;
@@ -40,6 +43,79 @@ pub fn for_tests() -> Result<()> {
             &mut job::cargo(&["install", "cargo-nextest", "--locked"])?,
             "install cargo-nextest by hand as https://nexte.st says, then run this again",
         )?;
+    }
+    Ok(())
+}
+
+/// Node.js with npm, of a version that builds the window's pages.
+pub fn node() -> Result<()> {
+    if in_path("npm").is_none() {
+        apt(&["nodejs", "npm"])?;
+    }
+    let said = Command::new("node").arg("--version").stderr(Stdio::null()).output();
+    let version = said.map(|out| String::from_utf8_lossy(&out.stdout).trim().trim_start_matches('v').to_owned());
+    let version = version.unwrap_or_default();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if in_path("npm").is_none() || found < NODE {
+        bail!(
+            "the window's pages are built by Node.js {}.{} or newer, with npm; here is {}. Install it from https://nodejs.org, then run this again.",
+            NODE.0,
+            NODE.1,
+            if version.is_empty() { "none" } else { &version }
+        );
+    }
+    Ok(())
+}
+
+/// What the window program is built with: on Linux, the web view's development files.
+pub fn for_window() -> Result<()> {
+    c_compiler()?;
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let has = |library: &str| {
+        let asked = Command::new("pkg-config").args(["--exists", library]).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    if has("webkit2gtk-4.1") && has("ayatana-appindicator3-0.1") {
+        return Ok(());
+    }
+    let packages = ["pkg-config", "libwebkit2gtk-4.1-dev", "libayatana-appindicator3-dev"];
+    if !apt(&packages)? {
+        bail!(
+            "the window needs WebKitGTK 4.1 and libayatana-appindicator with their development files; install them, then run this again"
+        );
+    }
+    Ok(())
+}
+
+/// What the window is tried with: a display of its own, a session bus, a driver, and a browser.
+fn for_window_tests() -> Result<()> {
+    for_window()?;
+    node()?;
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let needed = [
+        ("Xvfb", "xvfb"),
+        ("dbus-daemon", "dbus-daemon"),
+        ("WebKitWebDriver", "webkit2gtk-driver"),
+        ("chromium", "chromium"),
+    ];
+    let mut missing: Vec<&str> = needed
+        .iter()
+        .filter(|(program, _)| in_path(program).is_none())
+        .map(|(_, p)| *p)
+        .collect();
+    if !missing.is_empty() {
+        missing.push("fonts-dejavu-core");
+        if !apt(&missing)? {
+            bail!(
+                "the window's tests need {}; install them, then run this again",
+                missing.join(", ")
+            );
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod checks;
 mod install;
 mod job;
 mod sample;
+mod window;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,8 +19,12 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  run [-- ARGS]     build Bifold and run `bifold ARGS`; without ARGS, play a small example in two sample folders
+  run [-- ARGS]     build Bifold and run `bifold ARGS`; without ARGS, open its window, or where there is no display, play a
+                    small example in two sample folders
+  run -- --demo     two devices at once, with sample folders, a conflict and changes on their way, and the window of one
   test              format, lints, documentation and all tests: what CI runs
+  package           build the package of this system: on Linux a .deb with the window, the command, its page and completions
+  pictures          make the pictures of the documentation anew
   stories           play every story of tests/scenarios at every moment, simulated and by the real program (slow)
   prove [--count N] long runs of the random histories, N of them for each property (1000 if not given)
   bench [OPTIONS]   measure Bifold beside rsync and Unison, on this machine and in this run
@@ -53,7 +58,19 @@ fn dispatch(args: Vec<OsString>) -> Result<ExitCode> {
             } else {
                 rest
             };
-            sample::run(bifold_args)
+            match bifold_args {
+                [demo] if demo == "--demo" => window::demo(),
+                [] if window::has_display() => window::open(),
+                args => sample::run(args),
+            }
+        }
+        "package" => {
+            nothing_after("package", rest)?;
+            window::package()
+        }
+        "pictures" => {
+            nothing_after("pictures", rest)?;
+            window::pictures()
         }
         "test" => {
             nothing_after("test", rest)?;

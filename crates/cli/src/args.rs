@@ -104,6 +104,61 @@ pub enum Command {
         /// The path in it.
         path: String,
     },
+    /// Tells what happened in a folder, newest first.
+    Log {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// Only where the path contains this.
+        filter: Option<String>,
+        /// So many entries.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Lists the versions of a file that lie on this device.
+    Versions {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The path in it.
+        path: String,
+    },
+    /// Puts an older version of a file back. What stands there goes to the history.
+    Restore {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The path in it.
+        path: String,
+        /// Which version, as `versions` lists them; the newest that is not there now if it is not said.
+        #[arg(id = "VERSION")]
+        version: Option<String>,
+    },
+    /// Prints what is in a file, in a side of a conflict, or in an older version.
+    Cat {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The path in it.
+        path: String,
+        /// Which: mine, theirs, base (what both changed), the side of a device, or a version as `versions` lists them.
+        #[arg(long, value_name = "mine|theirs|base|DEVICE|VERSION", default_value = "mine")]
+        side: String,
+    },
+    /// Shows how two sides of a conflict differ, or two versions: a unified diff.
+    Diff {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// The path in it.
+        path: String,
+        /// The two, as `cat --side` takes them: mine and theirs if they are not said.
+        #[arg(num_args = 2, value_names = ["LEFT", "RIGHT"])]
+        sides: Vec<String>,
+    },
+    /// Shows which paths a folder's ignore patterns match; or those in a file, before they are taken.
+    Ignored {
+        /// The folder: its name, id, or path.
+        folder: String,
+        /// Patterns to try instead of those in .bifoldignore.
+        #[arg(long, value_name = "FILE")]
+        patterns: Option<PathBuf>,
+    },
     /// Pauses a folder, or all.
     Pause(OneFolder),
     /// Lets a folder go on, or all.

@@ -154,6 +154,67 @@ impl Asking {
                 let told: face::Explained = client.post("/v1/explain", &face::Where { folder, path }).await?;
                 self.print(&told, show::explained);
             }
+            Command::Log { folder, filter, limit } => {
+                let list = face::ListLog {
+                    folder,
+                    before: None,
+                    limit,
+                    filter,
+                };
+                let entries: Vec<face::LogEntry> = client.post("/v1/log", &list).await?;
+                self.print(&entries, |entries| show::log(entries));
+            }
+            Command::Versions { folder, path } => {
+                let versions: Vec<face::FileVersion> = client.post("/v1/versions", &face::Where { folder, path }).await?;
+                self.print(&versions, |versions| show::versions(versions));
+            }
+            Command::Restore { folder, path, version } => {
+                let version = match version {
+                    Some(version) => version,
+                    None => self.newest(&folder, &path).await?,
+                };
+                let restore = face::Restore { folder, path, version };
+                let restored: face::Restored = client.post("/v1/restore", &restore).await?;
+                self.print(&restored, |r| {
+                    format!("{} is put back; what stood there is in the history", r.path)
+                });
+            }
+            Command::Cat { folder, path, side } => {
+                let content: face::Content = client.post("/v1/cat", &face::Cat { folder, path, side }).await?;
+                match &content.text {
+                    // As it is, to the last byte.
+                    Some(text) if !self.json => {
+                        use std::io::Write as _;
+                        let _ = std::io::stdout().write_all(text.as_bytes());
+                    }
+                    _ => self.print(&content, show::content),
+                }
+                return Ok(code(self.json || content.text.is_some()));
+            }
+            Command::Diff { folder, path, sides } => {
+                let mut sides = sides.into_iter();
+                let mut side = |otherwise: &str| sides.next().unwrap_or_else(|| otherwise.to_owned());
+                let (left, right) = (side("mine"), side("theirs"));
+                let diff = face::Diff {
+                    folder,
+                    path,
+                    left,
+                    right,
+                };
+                let differs: face::Differs = client.post("/v1/diff", &diff).await?;
+                self.print(&differs, show::differs);
+                return Ok(code(differs.same));
+            }
+            Command::Ignored { folder, patterns } => {
+                let text = match patterns {
+                    None => None,
+                    Some(file) => Some(std::fs::read_to_string(&file).map_err(|e| {
+                        Fatal::new(format!("the patterns in {} cannot be read ({e})", file.display())).hint("Name a text file.")
+                    })?),
+                };
+                let ignored: face::Ignored = client.post("/v1/ignore", &face::PreviewIgnore { folder, text }).await?;
+                self.print(&ignored, show::ignored);
+            }
             Command::Pause(which) => self.switch("/v1/pause", which).await?,
             Command::Resume(which) => self.switch("/v1/resume", which).await?,
             Command::Revert { folder } => {
@@ -212,6 +273,19 @@ impl Asking {
             Command::Sync(_) | Command::Daemon(_) | Command::Completions { .. } | Command::Man | Command::Openapi => {}
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The newest version that is not the current one.
+    async fn newest(&self, folder: &str, path: &str) -> Result<String, Fatal> {
+        let at = face::Where {
+            folder: folder.to_owned(),
+            path: path.to_owned(),
+        };
+        let versions: Vec<face::FileVersion> = self.client.post("/v1/versions", &at).await?;
+        let old = versions.into_iter().find(|version| version.reason != "current");
+        old.map(|version| version.id).ok_or_else(|| {
+            Fatal::new(format!("no older version of {path} lies on this device")).hint("bifold log FOLDER lists what happened.")
+        })
     }
 
     async fn switch(&self, path: &str, which: OneFolder) -> Result<(), Fatal> {

@@ -12,11 +12,9 @@ const INDEX: &str = "index.db";
 pub fn place(home: Option<&PathBuf>) -> Result<PathBuf, Fatal> {
     match home {
         Some(home) => Ok(home.clone()),
-        None => directories::ProjectDirs::from("", "", "bifold")
-            .map(|dirs| dirs.data_dir().to_owned())
-            .ok_or_else(|| {
-                Fatal::new("no home directory is known for this user").hint("Say where to keep the index with --home DIR.")
-            }),
+        None => bifold_control::hosting::home().ok_or_else(|| {
+            Fatal::new("no home directory is known for this user").hint("Say where to keep the index with --home DIR.")
+        }),
     }
 }
 

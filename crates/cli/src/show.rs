@@ -3,8 +3,8 @@
 use crate::report::time;
 use crate::words::{count, shown};
 use bifold_engine::daemon::face::{
-    Conflict, ConnectionKind, DeviceStatus, Direction, Event, Explained, FolderState, FolderStatus, Invitation, Limit, Pending,
-    PendingItem, Role, Status,
+    Conflict, ConnectionKind, Content, ContentKind, DeviceStatus, Differs, Direction, Event, Explained, FileVersion, FolderState,
+    FolderStatus, Ignored, Invitation, Limit, LogEntry, Pending, PendingItem, Role, Status,
 };
 use indicatif::HumanBytes;
 
@@ -222,7 +222,10 @@ pub fn pending(items: &[PendingItem]) -> String {
             shown(&i.to),
             i.what.clone(),
             bytes(i.bytes),
-            shown(&i.path),
+            match &i.from {
+                Some(from) => format!("{} -> {}", shown(from), shown(&i.path)),
+                None => shown(&i.path),
+            },
             i.why.clone().unwrap_or_default(),
         ]
     };
@@ -230,6 +233,78 @@ pub fn pending(items: &[PendingItem]) -> String {
         &["FOLDER", "WAY", "TO", "WHAT", "BYTES", "PATH", ""],
         items.iter().map(row).collect(),
     )
+}
+
+pub fn log(entries: &[LogEntry]) -> String {
+    if entries.is_empty() {
+        return "nothing is noted".into();
+    }
+    let row = |e: &LogEntry| {
+        let path = match (&e.from, e.count) {
+            (_, 2..) => format!(
+                "{} in {}",
+                count(e.count, "file"),
+                if e.path.is_empty() { "." } else { &e.path }
+            ),
+            (Some(from), _) => format!("{} -> {}", shown(from), shown(&e.path)),
+            (None, _) => shown(&e.path),
+        };
+        vec![time(nanoseconds(e.at_ms)), shown(&e.by), e.what.clone(), bytes(e.size), path]
+    };
+    table(&["WHEN", "BY", "WHAT", "BYTES", "PATH"], entries.iter().map(row).collect())
+}
+
+pub fn versions(versions: &[FileVersion]) -> String {
+    if versions.is_empty() {
+        return "no version of it lies on this device".into();
+    }
+    let row = |v: &FileVersion| vec![time(nanoseconds(v.at_ms)), v.reason.clone(), bytes(v.size), v.id.clone()];
+    table(&["WHEN", "WHY", "BYTES", "VERSION"], versions.iter().map(row).collect())
+}
+
+fn nanoseconds(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+/// Of what is no text.
+pub fn content(content: &Content) -> String {
+    match content.kind {
+        ContentKind::Text => "text".into(),
+        ContentKind::Image => format!("a picture of {}", bytes(content.size)),
+        ContentKind::Binary => format!("{}, which are no text", bytes(content.size)),
+        ContentKind::TooLarge => format!("{}: too large to be shown", bytes(content.size)),
+        ContentKind::Nothing => "nothing: it was deleted, or is a directory".into(),
+    }
+}
+
+pub fn differs(differs: &Differs) -> String {
+    match &differs.diff {
+        _ if differs.same => "they are the same".into(),
+        Some(diff) => diff.clone(),
+        None => "they differ, and not both are text".into(),
+    }
+}
+
+pub fn ignored(ignored: &Ignored) -> String {
+    let mut text = String::new();
+    for line in &ignored.bad {
+        text.push_str(&format!("not understood: {line}\n"));
+    }
+    for path in &ignored.matched {
+        text.push_str(&shown(path));
+        text.push('\n');
+    }
+    let more = ignored.count.saturating_sub(ignored.matched.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("and {more} more\n"));
+    }
+    if !ignored.whole {
+        text.push_str("(a part of the folder was looked at: it is very large)\n");
+    }
+    if text.is_empty() {
+        text.push_str("nothing is ignored");
+    }
+    text
 }
 
 pub fn conflicts(conflicts: &[Conflict]) -> String {

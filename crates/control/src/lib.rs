@@ -2,6 +2,7 @@
 //! [`server`] answers, [`client`] asks, [`openapi`] describes it. The types are those of `bifold_engine::daemon::face`.
 
 pub mod client;
+pub mod hosting;
 pub mod openapi;
 pub mod place;
 pub mod server;

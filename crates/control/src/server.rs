@@ -118,6 +118,27 @@ handlers! {
     /// Why a path is as it is.
     #[utoipa::path(post, path = "/v1/explain", request_body = Where, responses((status = 200, body = Explained)))]
     post "/v1/explain" explain(Json(at): Json<Where>) -> Explained, daemon => daemon.explain(at).await?;
+    /// What happened.
+    #[utoipa::path(post, path = "/v1/log", request_body = ListLog, responses((status = 200, body = [LogEntry])))]
+    post "/v1/log" log(Json(list): Json<ListLog>) -> Vec<LogEntry>, daemon => daemon.log(list).await?;
+    /// The versions of a file.
+    #[utoipa::path(post, path = "/v1/versions", request_body = Where, responses((status = 200, body = [FileVersion])))]
+    post "/v1/versions" versions(Json(at): Json<Where>) -> Vec<FileVersion>, daemon => daemon.versions(at).await?;
+    /// Puts a version back.
+    #[utoipa::path(post, path = "/v1/restore", request_body = Restore, responses((status = 200, body = Restored)))]
+    post "/v1/restore" restore(Json(restore): Json<Restore>) -> Restored, daemon => daemon.restore(restore).await?;
+    /// Bytes to look at.
+    #[utoipa::path(post, path = "/v1/cat", request_body = Cat, responses((status = 200, body = Content)))]
+    post "/v1/cat" cat(Json(cat): Json<Cat>) -> Content, daemon => daemon.cat(cat).await?;
+    /// How two sides differ.
+    #[utoipa::path(post, path = "/v1/diff", request_body = Diff, responses((status = 200, body = Differs)))]
+    post "/v1/diff" diff(Json(diff): Json<Diff>) -> Differs, daemon => daemon.diff(diff).await?;
+    /// What a folder's patterns match, or others would.
+    #[utoipa::path(post, path = "/v1/ignore", request_body = PreviewIgnore, responses((status = 200, body = Ignored)))]
+    post "/v1/ignore" ignored(Json(preview): Json<PreviewIgnore>) -> Ignored, daemon => daemon.ignored(&preview.folder, preview.text).await?;
+    /// Writes a folder's patterns.
+    #[utoipa::path(post, path = "/v1/ignore/set", request_body = SetIgnore, responses((status = 200, body = Ignored)))]
+    post "/v1/ignore/set" set_ignore(Json(set): Json<SetIgnore>) -> Ignored, daemon => daemon.set_ignore(set).await?;
     /// Pauses one folder, or all.
     #[utoipa::path(post, path = "/v1/pause", request_body = Which, responses((status = 200, body = [FolderStatus])))]
     post "/v1/pause" pause(Json(which): Json<Which>) -> Vec<FolderStatus>, daemon => daemon.pause(&which, true).await?;

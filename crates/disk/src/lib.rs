@@ -8,6 +8,7 @@ pub mod ignore;
 pub mod names;
 pub mod native;
 pub mod read;
+pub mod restore;
 pub mod root;
 pub mod scan;
 pub mod stage;

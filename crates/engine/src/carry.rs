@@ -22,6 +22,10 @@ const TOKEN_MS: u64 = 10 * 60 * 1000;
 const SEVERAL_CHUNKS: u64 = 16 * 1024;
 /// How long the history keeps what was replaced or deleted, in milliseconds: 30 days.
 pub const HISTORY_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Most entries that are kept in the log.
+const LOG_ENTRIES: u64 = 100_000;
+/// How long they are kept, in milliseconds: 90 days.
+const LOG_MS: u64 = 90 * 24 * 3600 * 1000;
 /// How long what has come of a large file is kept, if nothing more comes, in milliseconds: 7 days.
 const PARTIAL_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Most files that are taken out of the history at a time.
@@ -102,6 +106,20 @@ impl Carrier {
         self.store
     }
 
+    /// The index, to be asked.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Notes a file that was put into the history.
+    ///
+    /// # Errors
+    /// If the index cannot be written.
+    pub fn note(&mut self, taken: &Taken) -> Result<(), StoreError> {
+        self.store.commit(|tx| tx.add_history(taken))
+    }
+
     /// Writes to the index. The first time in a run, the root and the index are given a token that says that they belong
     /// together.
     ///
@@ -131,6 +149,9 @@ impl Carrier {
                     reason: if kept.deleted { Reason::Deleted } else { Reason::Replaced },
                     size: kept.size,
                 })?;
+            }
+            for happened in &commit.happened {
+                tx.add_log(id, happened, wall_ms)?;
             }
             if commit.durable {
                 tx.durable();
@@ -218,6 +239,8 @@ impl Carrier {
                 Err(e) => tracing::warn!(stored = taken.stored, %e, "stays in the history"),
             }
         }
+        self.store
+            .commit(|tx| tx.trim_log(LOG_ENTRIES, wall_ms.saturating_sub(LOG_MS)))?;
         let partly_ms = wall_ms.saturating_sub(PARTIAL_MS);
         for root in self.roots.values() {
             for (name, entry) in root.fs.list(PARTIAL).unwrap_or_default() {

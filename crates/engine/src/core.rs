@@ -3,6 +3,7 @@
 
 mod apply;
 mod decide;
+mod happened;
 mod host;
 mod lacking;
 mod scan;
@@ -15,11 +16,13 @@ use bifold_disk::ignore::Ignore;
 use bifold_disk::read::Read;
 use bifold_disk::scan::{Scanned, Scope};
 use bifold_protocol::{Message, Refused, Session};
-use bifold_tree::{Action, Changes, ContentId, Kind, NodeId, Outcome, Problem, Replica, ReplicaId};
+use bifold_store::Happened;
+use bifold_tree::{Action, Changes, ContentId, Dot, Kind, NodeId, Outcome, Problem, Replica, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use decide::{Decide, Decided, Side, Taken};
+pub(crate) use happened::last;
 pub use status::{HostState, HostStatus, ListedConflict, ListedSide, Status};
 
 /// What the core learns.
@@ -170,9 +173,14 @@ pub struct Commit {
     pub chunks: Vec<(ContentId, Arc<ChunkList>)>,
     /// What went to the history.
     pub kept: Vec<Kept>,
+    /// What happened, for the log.
+    pub happened: Vec<Happened>,
     /// It must survive a power cut: something is removed after it.
     pub durable: bool,
 }
+
+/// A step, with the last write to what it is about.
+pub type Planned = (Action, Option<Dot>);
 
 /// What a person set.
 #[derive(Clone, Debug)]
@@ -530,13 +538,21 @@ impl Core {
         self.hosts.get_mut(&id).map(|host| &mut host.replica)
     }
 
-    /// The steps that are being taken on a disk, or would be next.
-    pub fn pending(&mut self, id: ReplicaId) -> Vec<Action> {
+    /// The steps that are being taken on a disk, or would be next, each with the last write to what it is about.
+    pub fn pending(&mut self, id: ReplicaId) -> Vec<Planned> {
         let Some(host) = self.hosts.get_mut(&id) else {
             return Vec::new();
         };
         if let Phase::Applying(told) = host.phase {
-            return host.plan.steps.iter().skip(told).map(|step| step.action.clone()).collect();
+            let steps = host.plan.steps.iter().enumerate().skip(told);
+            return steps
+                .map(|(i, step)| {
+                    (
+                        step.action.clone(),
+                        happened::last_of(&host.replica, &step.action, &host.plan.nodes(i)),
+                    )
+                })
+                .collect();
         }
         if host.phase != Phase::Idle {
             return Vec::new();
@@ -546,7 +562,7 @@ impl Core {
     }
 
     /// All that would be done on the disks now, for a dry run.
-    pub fn would_do(&mut self) -> Vec<(ReplicaId, Vec<Action>)> {
+    pub fn would_do(&mut self) -> Vec<(ReplicaId, Vec<Planned>)> {
         let at_hand = self.open_sides_at_hand();
         let mut all = Vec::new();
         for (id, host) in &mut self.hosts {
@@ -556,7 +572,14 @@ impl Core {
                 continue;
             }
             let mut plan = host.replica.plan(&|content| at_hand.contains(content), usize::MAX);
-            all.push((*id, plan.steps.iter().map(|step| step.action.clone()).collect()));
+            let steps = plan.steps.iter().enumerate();
+            let steps = steps.map(|(i, step)| {
+                (
+                    step.action.clone(),
+                    happened::last_of(&host.replica, &step.action, &plan.nodes(i)),
+                )
+            });
+            all.push((*id, steps.collect()));
             for i in 0..plan.steps.len() {
                 host.replica.applied(&mut plan, i, &Outcome::Missing);
             }

@@ -11,7 +11,9 @@ mod fetch;
 mod files;
 mod folder;
 mod hub;
+mod ignoring;
 mod look;
+mod past;
 mod serve;
 
 use crate::core::{Decide, Input};
@@ -26,13 +28,13 @@ use crate::daemon::hub::{Answers, Folder, Joining, ToOthers};
 use crate::daemon::look::Way;
 use crate::run::{random, wall_ms};
 use bifold_disk::scan::Scope;
+use bifold_net::identity::KeyPlace;
+use bifold_net::keyring::Keyring;
 use bifold_net::limits::{Limits, Rates};
 use bifold_net::link::{Net, NetEvent, Options, Peer, Relay};
 use bifold_net::membership::ReplicaName;
 use bifold_net::roster::{self, Roster};
 use bifold_net::ticket::{Secret, Ticket};
-use bifold_net::identity::KeyPlace;
-use bifold_net::keyring::Keyring;
 use bifold_net::{DeviceId, Identity, SecretKey};
 use bifold_protocol::wire::Packet;
 use bifold_store::Store;
@@ -139,7 +141,9 @@ impl Daemon {
         let key = home.path.join("key");
         // A keyring may ask a person first.
         let identity = tokio::task::spawn_blocking(move || Identity::load_or_make(&key, options.key, &Keyring)).await;
-        let identity = identity.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
+        let identity = identity
+            .map_err(|e| failed(e.to_string()))?
+            .map_err(|e| failed(e.to_string()))?;
         let mut file = home.read()?;
         if file.name.is_empty() {
             file.name = options.name.clone();
@@ -1038,7 +1042,7 @@ impl Daemon {
                 "this device may write to {}: what is changed here goes to the others",
                 status.name
             ))
-            .hint("To have an older version back, take it from .bifold/history."));
+            .hint("To have an older version back: bifold versions, and bifold restore."));
         }
         if status.devices.iter().all(|d| d.connection == face::ConnectionKind::None) {
             return Err(Trouble::new(

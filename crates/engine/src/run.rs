@@ -91,7 +91,7 @@ pub trait Others: Send {
 }
 
 /// Something to be found out of the core and the carrier.
-type Question = Box<dyn FnOnce(&mut Core, &Carrier) + Send>;
+type Question = Box<dyn FnOnce(&mut Core, &mut Carrier) + Send>;
 
 /// What comes in from threads.
 enum Told {
@@ -143,7 +143,10 @@ impl Door {
     }
 
     /// Asks something. `None` when the loop has ended.
-    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Core, &Carrier) -> T + Send + 'static) -> Option<T> {
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Core, &mut Carrier) -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         let question: Question = Box::new(move |core, carrier| {
             let _ = answer.send(question(core, carrier));
@@ -153,7 +156,10 @@ impl Door {
     }
 
     /// The same, for threads.
-    pub fn ask_blocking<T: Send + 'static>(&self, question: impl FnOnce(&mut Core, &Carrier) -> T + Send + 'static) -> Option<T> {
+    pub fn ask_blocking<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Core, &mut Carrier) -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         let question: Question = Box::new(move |core, carrier| {
             let _ = answer.send(question(core, carrier));
@@ -281,6 +287,7 @@ impl Loop {
                 let mut status = self.core.status();
                 if self.options.dry && !stopping {
                     for (replica, steps) in self.core.would_do() {
+                        let steps = steps.into_iter().map(|(action, _)| action).collect();
                         let nothing = !self.tell_planned(replica, steps, tell);
                         for host in status.hosts.iter_mut().filter(|h| h.replica == replica && nothing) {
                             let waits = host.held.is_some() || !host.problems.is_empty();
@@ -306,7 +313,7 @@ impl Loop {
                 }
                 Some(told) = self.receive.recv() => match told {
                     Told::Input(input) => inputs.push_back(input),
-                    Told::Question(question) => question(&mut self.core, &self.carrier),
+                    Told::Question(question) => question(&mut self.core, &mut self.carrier),
                     Told::AllNoted(answer) => answer.send(()).unwrap_or_default(), // nobody may wait any more
                     Told::Ended => self.running -= 1,
                 },

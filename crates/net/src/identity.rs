@@ -149,7 +149,10 @@ impl Identity {
             && new == KeyPlace::File
             && let Err(why) = vault.forget(&identity.device().to_string())
         {
-            tracing::warn!(why, "the device's key is in a file now, and cannot be taken out of the keyring");
+            tracing::warn!(
+                why,
+                "the device's key is in a file now, and cannot be taken out of the keyring"
+            );
         }
         Ok(identity)
     }
@@ -312,7 +315,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         let vault = Fake::default();
-        let device = Identity::load_or_make(&path, Some(KeyPlace::Keyring), &vault).unwrap().device();
+        let device = Identity::load_or_make(&path, Some(KeyPlace::Keyring), &vault)
+            .unwrap()
+            .device();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("keyring {device}\n"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -321,7 +326,10 @@ mod tests {
     fn a_keyring_that_does_not_answer_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        let locked = Fake { locked: true, ..Fake::default() };
+        let locked = Fake {
+            locked: true,
+            ..Fake::default()
+        };
         let device = Identity::load_or_make(&path, None, &locked).unwrap().device();
         let refused = Identity::load_or_make(&path, Some(KeyPlace::Keyring), &locked);
         assert!(matches!(refused, Err(IdentityError::Keyring(_))));

@@ -72,6 +72,17 @@ impl Store {
         )
     }
 
+    /// What was taken away from a path of a replica, newest first.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn history_at(&self, replica: ReplicaId, path: &str) -> Result<Vec<Taken>, StoreError> {
+        self.taken(
+            "replica.id = ?1 AND history.path = ?2 ORDER BY history.time_ms DESC, history.stored DESC",
+            params![replica.0 as i64, path],
+        )
+    }
+
     /// What was taken away from a replica before a time, in milliseconds since 1970; oldest first, at most `limit` files.
     ///
     /// # Errors

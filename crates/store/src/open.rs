@@ -37,9 +37,13 @@ impl Store {
     /// in each case the file's contents are as they were.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let is_cut = is_cut(path).unwrap_or(false);
         let mut store = Store::connect(path, flags)?;
         store.take()?;
         let found = store.version()?;
+        if is_cut {
+            return Err(store.damaged("it is shorter than it says".to_owned()));
+        }
         store.sql(|c| {
             // NORMAL: a commit costs no wait for the disk; `Tx::durable` waits. The log is cut back after a large commit.
             c.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304;")
@@ -192,4 +196,25 @@ impl Store {
             detail,
         }
     }
+}
+
+/// Whether a file without a log is shorter than its header says (see "The Database File Format" of SQLite, 1.3). SQLite notices when
+/// it reads what is missing.
+fn is_cut(path: &Path) -> std::io::Result<bool> {
+    use std::io::Read as _;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(Path::new(&log)).is_ok_and(|log| log.len() > 0) {
+        return Ok(false);
+    }
+    let mut head = [0; 100];
+    let mut file = std::fs::File::open(path)?;
+    file.read_exact(&mut head)?;
+    let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let page = match u16::from_be_bytes([head[16], head[17]]) {
+        1 => 1 << 16,
+        page => u64::from(page),
+    };
+    // The count is that of the last change only if both counters say so.
+    Ok(number(24) == number(92) && file.metadata()?.len() < u64::from(number(28)) * page)
 }

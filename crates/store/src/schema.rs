@@ -7,8 +7,10 @@ pub(crate) const APPLICATION_ID: u32 = 0x4266_6c64;
 
 /// What makes a version of the one before, oldest first. One that was ever released is never edited: a change is another
 /// version.
-const VERSIONS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[|index| index.execute_batch(include_str!("migrations/001-first.sql"))];
+const VERSIONS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
+    |index| index.execute_batch(include_str!("migrations/001-first.sql")),
+    |index| index.execute_batch(include_str!("migrations/002-log.sql")),
+];
 
 /// The newest version.
 pub(crate) const KNOWN: u32 = VERSIONS.len() as u32;

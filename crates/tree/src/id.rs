@@ -107,6 +107,12 @@ impl ContentId {
         )
     }
 
+    /// From what [`hex`](Self::hex) writes.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<ContentId> {
+        blake3::Hash::from_hex(text).ok().map(|hash| ContentId(*hash.as_bytes()))
+    }
+
     /// 64 hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> String {

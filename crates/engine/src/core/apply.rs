@@ -1,7 +1,7 @@
 //! Planning and applying, as the core sees it.
 
 use crate::core::host::{Held, Phase};
-use crate::core::{Commit, Core, Decide, Decided, Effect, Side, Taken, ToApply};
+use crate::core::{Commit, Core, Decide, Decided, Effect, Side, Taken, ToApply, happened};
 use bifold_disk::apply::{Applied, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
@@ -142,6 +142,7 @@ impl Core {
         *told += outcomes.len();
         host.moved.copied += moved.copied;
         host.moved.reused += moved.reused;
+        let mut happened = Vec::new();
         let removed = kept.iter().filter(|k| k.deleted).count();
         host.removed.extend((removed > 0).then_some((self.wall_ms, removed)));
         for (i, outcome) in outcomes.iter().enumerate() {
@@ -149,6 +150,7 @@ impl Core {
                 break;
             };
             let nodes = host.plan.nodes(first + i);
+            let told = happened::step(&host.replica, &action, &nodes);
             host.replica.applied(&mut host.plan, first + i, outcome);
             let ignored = matches!(outcome, Outcome::Done(_) | Outcome::Ignored);
             host.rest_ignored &= ignored;
@@ -157,6 +159,7 @@ impl Core {
             match outcome {
                 Outcome::Done(_) => {
                     host.steps_done += 1;
+                    happened.extend(told);
                     let to = if let Action::Rename { to, .. } = &action {
                         to
                     } else {
@@ -236,6 +239,7 @@ impl Core {
             Commit {
                 chunks: learned,
                 kept,
+                happened: happened::together(happened),
                 durable,
                 ..Commit::default()
             },

@@ -2,7 +2,7 @@
 //! operations.
 
 use crate::core::host::{Host, Phase};
-use crate::core::{Commit, Core, Effect, ScanEnd, ToRead};
+use crate::core::{Commit, Core, Effect, ScanEnd, ToRead, happened};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::read::Read;
 use bifold_disk::scan::{Scanned, Scope};
@@ -156,7 +156,9 @@ impl Core {
             return;
         }
         let survey = std::mem::take(&mut host.survey);
-        host.replica.observe(survey, self.wall_ms);
+        let before = host.replica.sequence();
+        let observed = host.replica.observe(survey, self.wall_ms);
+        let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
         host.joining = false;
         host.phase = Phase::Idle;
         host.plan_due = true;
@@ -165,6 +167,7 @@ impl Core {
             id,
             Commit {
                 chunks,
+                happened: happened.unwrap_or_default(),
                 ..Commit::default()
             },
         );

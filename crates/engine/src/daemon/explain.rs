@@ -8,6 +8,9 @@ use bifold_net::DeviceId;
 use bifold_tree::{Kind, NodeId, Replica, ReplicaId};
 use std::collections::BTreeMap;
 
+/// A folder's name, what its replicas are called, and which of them are connected.
+pub(crate) type Called = (String, BTreeMap<ReplicaId, String>, Vec<ReplicaId>);
+
 impl Daemon {
     /// Why a path is as it is: who has which version, what it waits for, what to do.
     ///
@@ -17,40 +20,43 @@ impl Daemon {
         let number = self.find(&at.folder)?;
         let (door, replicas) = self.door(number)?;
         let path = at.path.trim_start_matches("./").trim_matches('/').to_owned();
-        let (name, names, connected) = {
-            let state = self.lock();
-            let folder = state
-                .folders
-                .get(&number)
-                .ok_or_else(|| not_found("the folder is not here any more"))?;
-            let mut names: BTreeMap<ReplicaId, String> = BTreeMap::new();
-            for (device, known) in &folder.file.devices {
-                let Some(id) = DeviceId::parse(device).filter(|id| folder.roster.admits(&id.0)) else {
-                    continue;
-                };
-                let name = folder.roster.members().get(&id.0).map(|m| m.name.clone()).unwrap_or_default();
-                let KnownDevice { replicas, .. } = known;
-                for (i, replica) in replicas.iter().enumerate() {
-                    names.insert(
-                        ReplicaId(replica.id),
-                        if i == 0 { name.clone() } else { format!("a share of {name}") },
-                    );
-                }
-            }
-            let connected = folder
-                .links
-                .values()
-                .filter(|l| l.linked)
-                .filter_map(|l| l.replica)
-                .collect::<Vec<_>>();
-            (folder.file.name.clone(), names, connected)
-        };
+        let (name, names, connected) = self.replica_names(number)?;
         door.ask(move |core, carrier| {
             let ignored = carrier.root(replicas[0]).is_some_and(|root| root.ignore.covers(&path, false));
             explain(core, &name, &path, &replicas, &names, &connected, ignored)
         })
         .await
         .ok_or_else(|| not_found("the folder ended"))
+    }
+
+    /// A folder's name, what its replicas are called, and which of them are connected.
+    pub(crate) fn replica_names(&self, number: u64) -> Result<Called, Trouble> {
+        let state = self.lock();
+        let folder = state
+            .folders
+            .get(&number)
+            .ok_or_else(|| not_found("the folder is not here any more"))?;
+        let mut names: BTreeMap<ReplicaId, String> = BTreeMap::new();
+        for (device, known) in &folder.file.devices {
+            let Some(id) = DeviceId::parse(device).filter(|id| folder.roster.admits(&id.0)) else {
+                continue;
+            };
+            let name = folder.roster.members().get(&id.0).map(|m| m.name.clone()).unwrap_or_default();
+            let KnownDevice { replicas, .. } = known;
+            for (i, replica) in replicas.iter().enumerate() {
+                names.insert(
+                    ReplicaId(replica.id),
+                    if i == 0 { name.clone() } else { format!("a share of {name}") },
+                );
+            }
+        }
+        let connected = folder
+            .links
+            .values()
+            .filter(|l| l.linked)
+            .filter_map(|l| l.replica)
+            .collect::<Vec<_>>();
+        Ok((folder.file.name.clone(), names, connected))
     }
 }
 

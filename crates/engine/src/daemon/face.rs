@@ -1,11 +1,12 @@
 //! What programs ask of the daemon, and what they are told: the types of the control API, of the command line and of the window.
 
 use serde::{Deserialize, Serialize};
+use specta::Type;
 use std::path::PathBuf;
 use utoipa::ToSchema;
 
 /// Why something was not done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type, thiserror::Error)]
 #[error("{message}")]
 pub struct Trouble {
     /// What kind.
@@ -17,7 +18,7 @@ pub struct Trouble {
 }
 
 /// Kinds of trouble.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum TroubleKind {
     /// What was asked for makes no sense as it is.
@@ -54,7 +55,7 @@ impl Trouble {
 }
 
 /// What a device may do in a folder.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It gets everything; its own changes stay on it.
@@ -66,7 +67,7 @@ pub enum Role {
 }
 
 /// How a folder is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum FolderState {
     /// This device shows all that is known, and is connected with another.
@@ -84,7 +85,7 @@ pub enum FolderState {
 }
 
 /// How much is to be done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema, Type)]
 pub struct Pending {
     /// Files, links and directories.
     pub count: u64,
@@ -95,7 +96,7 @@ pub struct Pending {
 }
 
 /// Trouble with a single path.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct PathProblem {
     /// Where; empty for the folder itself.
     pub path: String,
@@ -106,7 +107,7 @@ pub struct PathProblem {
 }
 
 /// A change that is held until a person says what to do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct HeldChange {
     /// Where it would be made: the path of the replica.
     #[schema(value_type = String)]
@@ -120,7 +121,7 @@ pub struct HeldChange {
 }
 
 /// How a device is connected.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionKind {
     /// Not at all.
@@ -134,7 +135,7 @@ pub enum ConnectionKind {
 }
 
 /// Another device, in a folder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct FolderDevice {
     /// Its id.
     pub id: String,
@@ -153,7 +154,7 @@ pub struct FolderDevice {
 }
 
 /// A second replica of a folder, on a share that this device has mounted.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct HostedShare {
     /// Where.
     #[schema(value_type = String)]
@@ -165,7 +166,7 @@ pub struct HostedShare {
 }
 
 /// A folder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct FolderStatus {
     /// Its id, the same on all devices.
     pub id: String,
@@ -205,7 +206,7 @@ pub struct FolderStatus {
 }
 
 /// Everything at a glance.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Status {
     /// This device's id.
     pub device: String,
@@ -220,7 +221,7 @@ pub struct Status {
 }
 
 /// A device that this one knows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct DeviceStatus {
     /// Its id.
     pub id: String,
@@ -243,7 +244,7 @@ pub struct DeviceStatus {
 }
 
 /// Shares a folder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Add {
     /// Where it lies; absolute.
     #[schema(value_type = String)]
@@ -253,14 +254,14 @@ pub struct Add {
 }
 
 /// Names a folder: by name, id, the beginning of the id, or path.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema, Type)]
 pub struct Which {
     /// Which; all of them if it is not said, where that makes sense.
     pub folder: Option<String>,
 }
 
 /// Invites someone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Invite {
     /// Which folder.
     pub folder: String,
@@ -273,7 +274,7 @@ pub struct Invite {
 }
 
 /// An invitation.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Invitation {
     /// To paste, or to read aloud.
     pub ticket: String,
@@ -288,7 +289,7 @@ pub struct Invitation {
 }
 
 /// Joins a folder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Join {
     /// The ticket or link.
     pub ticket: String,
@@ -298,7 +299,7 @@ pub struct Join {
 }
 
 /// Keeps a second replica of a folder on a mounted share.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct HostShare {
     /// Which folder.
     pub folder: String,
@@ -308,7 +309,7 @@ pub struct HostShare {
 }
 
 /// Takes a folder off this device.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Remove {
     /// Which.
     pub folder: String,
@@ -317,7 +318,7 @@ pub struct Remove {
 }
 
 /// Takes a device out of folders.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct RemoveDevice {
     /// Which: name, id, or the beginning of the id.
     pub device: String,
@@ -326,7 +327,7 @@ pub struct RemoveDevice {
 }
 
 /// Gives a device another role in folders.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct SetRole {
     /// Which: name, id, or the beginning of the id.
     pub device: String,
@@ -337,7 +338,7 @@ pub struct SetRole {
 }
 
 /// Decides a conflict.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Resolve {
     /// In which folder.
     pub folder: String,
@@ -348,7 +349,7 @@ pub struct Resolve {
 }
 
 /// What a decision came to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Resolved {
     /// Where.
     pub path: String,
@@ -357,14 +358,14 @@ pub struct Resolved {
 }
 
 /// Lets a held change pass.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Allow {
     /// In which folder.
     pub folder: String,
 }
 
 /// Names a path.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Where {
     /// In which folder.
     pub folder: String,
@@ -373,7 +374,7 @@ pub struct Where {
 }
 
 /// A side of a conflict.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Side {
     /// Whose: names of devices.
     pub devices: Vec<String>,
@@ -390,7 +391,7 @@ pub struct Side {
 }
 
 /// A conflict.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Conflict {
     /// In which folder: its name.
     pub folder: String,
@@ -405,7 +406,7 @@ pub struct Conflict {
 }
 
 /// Which way something goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// To this device.
@@ -415,7 +416,7 @@ pub enum Direction {
 }
 
 /// Something that is to be done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct PendingItem {
     /// In which folder: its name.
     pub folder: String,
@@ -427,14 +428,22 @@ pub struct PendingItem {
     pub path: String,
     /// What: `make`, `write`, `rename`, `remove`, `mode`, or `change`.
     pub what: String,
+    /// Of a renaming, from where.
+    pub from: Option<String>,
     /// Bytes.
     pub bytes: u64,
+    /// Of these, at most so many have to be transferred.
+    pub wire_bytes: u64,
+    /// Which device changed it last: its name.
+    pub by: Option<String>,
+    /// When, by that device's clock, milliseconds since 1970.
+    pub at_ms: Option<u64>,
     /// What it waits for.
     pub why: Option<String>,
 }
 
 /// Why a path is as it is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Explained {
     /// In which folder: its name.
     pub folder: String,
@@ -457,7 +466,7 @@ pub struct Explained {
 }
 
 /// A version of a file.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Version {
     /// The content id; absent of a deletion.
     pub content: Option<String>,
@@ -469,8 +478,176 @@ pub struct Version {
     pub at_ms: u64,
 }
 
+/// Asks what happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct ListLog {
+    /// In which folder.
+    pub folder: String,
+    /// Before the entry with this number; the newest if it is not said.
+    pub before: Option<i64>,
+    /// So many entries; at most 1000.
+    pub limit: u32,
+    /// Only where the path contains this.
+    pub filter: Option<String>,
+}
+
+/// Something that happened in a folder, or many alike at once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct LogEntry {
+    /// Newer ones have higher numbers.
+    pub id: i64,
+    /// When it was seen here, milliseconds since 1970.
+    pub at_ms: u64,
+    /// By which device: its name.
+    pub by: String,
+    /// Whether that is this one.
+    pub mine: bool,
+    /// What: `added`, `edited`, `moved`, `deleted`, or `mode`.
+    pub what: String,
+    /// Where; of many, the directory that they have in common.
+    pub path: String,
+    /// Of what was moved, from where, if that is known.
+    pub from: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// A version of a file that lies on this device.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct FileVersion {
+    /// Names it; `current` is what the disk shows.
+    pub id: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was replaced or deleted, milliseconds since 1970; of the current one, its last change.
+    pub at_ms: u64,
+    /// Why it is not the current one: `current`, `replaced` or `deleted`.
+    pub reason: String,
+}
+
+/// Puts an older version back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Restore {
+    /// In which folder.
+    pub folder: String,
+    /// Where.
+    pub path: String,
+    /// Which version: its `id`.
+    pub version: String,
+}
+
+/// What was put back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Restored {
+    /// Where.
+    pub path: String,
+}
+
+/// Asks for bytes to look at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Cat {
+    /// In which folder.
+    pub folder: String,
+    /// Where.
+    pub path: String,
+    /// Which side: `mine` (what is here), `theirs`, `base`, a device, or the id of a version.
+    pub side: String,
+}
+
+/// What bytes are, as far as a person can look at them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentKind {
+    /// Text in UTF-8.
+    Text,
+    /// A picture.
+    Image,
+    /// Something else.
+    Binary,
+    /// More than is shown: text of more than 1 MiB, anything of more than 8 MiB.
+    TooLarge,
+    /// A deletion, or a directory.
+    Nothing,
+}
+
+/// Bytes to look at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Content {
+    /// What they are.
+    pub kind: ContentKind,
+    /// How many.
+    pub size: u64,
+    /// Of a picture, its type.
+    pub mime: Option<String>,
+    /// Of text.
+    pub text: Option<String>,
+    /// Of a picture, all of it; of what is neither, the first 256 bytes.
+    pub base64: Option<String>,
+}
+
+/// Asks how two sides differ.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Diff {
+    /// In which folder.
+    pub folder: String,
+    /// Where.
+    pub path: String,
+    /// One side, as of [`Cat`].
+    pub left: String,
+    /// The other.
+    pub right: String,
+}
+
+/// How two sides differ.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Differs {
+    /// They are the same.
+    pub same: bool,
+    /// What one is.
+    pub left: ContentKind,
+    /// What the other is.
+    pub right: ContentKind,
+    /// If both are text, the unified diff.
+    pub diff: Option<String>,
+}
+
+/// Patterns, and what they match.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct Ignored {
+    /// The patterns, one a line, as in a `.gitignore`.
+    pub text: String,
+    /// The first paths that they match; of a directory what is in it is not listed.
+    pub matched: Vec<String>,
+    /// How many they match.
+    pub count: u64,
+    /// All of the folder was looked at: in a very large one, a part is.
+    pub whole: bool,
+    /// Lines that cannot be understood.
+    pub bad: Vec<String>,
+}
+
+/// Asks what patterns match.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct PreviewIgnore {
+    /// In which folder.
+    pub folder: String,
+    /// Which patterns; those that the folder has if it is not said.
+    pub text: Option<String>,
+}
+
+/// Writes the patterns of a folder.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+pub struct SetIgnore {
+    /// Of which folder.
+    pub folder: String,
+    /// The patterns.
+    pub text: String,
+}
+
 /// Limits, in bytes a second; 0 for none.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema, Type)]
 pub struct SetLimits {
     /// Of one device; of all together if it is not said.
     pub device: Option<String>,
@@ -481,7 +658,7 @@ pub struct SetLimits {
 }
 
 /// A limit that is set.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 pub struct Limit {
     /// Of which device; of all together if there is none.
     pub device: Option<String>,
@@ -492,7 +669,7 @@ pub struct Limit {
 }
 
 /// Something happened.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A folder's state, counts, conflicts or problems are others than before.

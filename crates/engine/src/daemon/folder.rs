@@ -54,6 +54,8 @@ pub(crate) struct Running {
     pub(crate) pump: Pump,
     /// This device's own replica first, then those on shares.
     pub(crate) replicas: Vec<ReplicaId>,
+    /// Other devices, to ask for bytes.
+    pub(crate) far: Arc<dyn Far>,
     /// When it was started.
     pub(crate) since: std::time::Instant,
     stop: Option<oneshot::Sender<()>>,
@@ -148,6 +150,7 @@ pub(crate) fn start(
 ) -> Result<Running, Trouble> {
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let (stop, stopped) = oneshot::channel();
+    let asked = far.clone();
     let thread = std::thread::Builder::new()
         .name(format!("folder {:x}", spec.folder))
         .spawn(move || {
@@ -170,6 +173,7 @@ pub(crate) fn start(
     Ok(Running {
         pump: Pump::start(runtime, door.clone()),
         since: std::time::Instant::now(),
+        far: asked,
         door,
         replicas,
         stop: Some(stop),

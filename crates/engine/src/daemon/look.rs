@@ -13,7 +13,7 @@ use bifold_disk::fs::{Entry, Fs as _};
 use bifold_disk::native::NativeFs;
 use bifold_net::DeviceId;
 use bifold_net::roster;
-use bifold_tree::{Action, Behind, Kind, ProblemKind, Recorded, ReplicaId};
+use bifold_tree::{Action, Behind, ContentId, Kind, ProblemKind, Recorded, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -331,18 +331,34 @@ impl Daemon {
                 (places, others)
             };
             let folder = name.clone();
-            let items = door.ask(move |core, _| {
+            let (_, names, _) = self.replica_names(number)?;
+            let me = places.first().cloned().unwrap_or_default();
+            let items = door.ask(move |core, carrier| {
                 let mut items = Vec::new();
                 let problems = problems(core);
+                let called = |id: ReplicaId| match names.get(&id) {
+                    _ if replicas.contains(&id) => me.clone(),
+                    Some(name) => name.clone(),
+                    None => String::new(),
+                };
                 for (replica, to) in replicas.iter().zip(places) {
-                    for action in core.pending(*replica).into_iter().take(MOST_LISTED) {
-                        let path = action.path().to_string();
+                    for (action, last) in core.pending(*replica).into_iter().take(MOST_LISTED) {
+                        let (path, from) = match &action {
+                            Action::Rename { from, to, .. } => (to.to_string(), Some(from.to_string())),
+                            action => (action.path().to_string(), None),
+                        };
+                        let content = bifold_disk::apply::content_of(&action);
+                        let far = content.filter(|(content, _)| carrier.places_of(core, *content).is_empty());
                         items.push(PendingItem {
                             folder: folder.clone(),
                             direction: Direction::In,
                             to: to.clone(),
                             what: what(&action).into(),
-                            bytes: bifold_disk::apply::content_of(&action).map_or(0, |(_, size)| size),
+                            bytes: content.map_or(0, |(_, size)| size),
+                            wire_bytes: far.map_or(0, |(_, size)| size),
+                            from,
+                            by: last.map(|dot| called(dot.replica)),
+                            at_ms: last.map(|dot| dot.time),
                             why: problems.get(&path).cloned(),
                             path,
                         });
@@ -362,13 +378,18 @@ impl Daemon {
                         else {
                             continue;
                         };
+                        let last = crate::core::last(replica, &[node]);
                         items.push(PendingItem {
+                            by: last.map(|dot| called(dot.replica)),
+                            at_ms: last.map(|dot| dot.time),
                             folder: folder.clone(),
                             direction: Direction::Out,
                             to: to.clone(),
                             path,
                             what: "change".into(),
-                            bytes: projected.map_or(0, |p| p.content.size()),
+                            bytes: projected.as_ref().map_or(0, |p| p.content.size()),
+                            wire_bytes: projected.map_or(0, |p| p.content.size()),
+                            from: None,
                             why: None,
                         });
                     }
@@ -498,6 +519,47 @@ pub(crate) fn side_of(
             }
         }
         _ => Err(bad(format!("{pick:?} is no side")).hint("Say mine, theirs, both, delete, or the name of a device.")),
+    }
+}
+
+/// The content of a side of the conflict at a path, with its size; of a deletion none. `None` if there is no conflict there, or no such
+/// side.
+pub(crate) fn side_content(
+    core: &mut Core,
+    path: &str,
+    side: &str,
+    device: Option<&[u64]>,
+    replicas: &[ReplicaId],
+) -> Result<Option<Option<(ContentId, u64)>>, Trouble> {
+    let conflicts = core.status().conflicts;
+    let Some(conflict) = conflicts.iter().find(|c| c.path == path) else {
+        return Ok(None);
+    };
+    let of = |id: &str, size| ContentId::from_hex(id).map(|id| (id, size));
+    if side == "base" {
+        return match &conflict.base {
+            Some((id, size)) => Ok(Some(of(id, *size))),
+            None => Err(not_found(format!("nothing is known that the sides of {path} had in common"))),
+        };
+    }
+    let mine = mine(core, conflict, replicas);
+    let own = replicas.first().copied();
+    let wanted: Vec<&crate::core::ListedSide> = conflict
+        .sides
+        .iter()
+        .zip(&mine)
+        .filter(|(listed, mine)| match (side, device) {
+            ("mine", _) => **mine,
+            ("theirs", _) => !**mine,
+            (_, Some(device)) => device.contains(&listed.by.0) || (**mine && own.is_some_and(|own| device.contains(&own.0))),
+            _ => false,
+        })
+        .map(|(listed, _)| listed)
+        .collect();
+    match wanted.as_slice() {
+        [one] => Ok(Some(one.content.as_deref().and_then(|id| of(id, one.size)))),
+        [] => Ok(None),
+        _ => Err(Trouble::new(TroubleKind::Bad, format!("{path} has several other sides")).hint("Name the device.")),
     }
 }
 

@@ -1,0 +1,5 @@
+//! Tells Tauri of the window program.
+
+fn main() {
+    tauri_build::build();
+}

@@ -1,0 +1,14 @@
+import { mount } from "svelte";
+import App from "./App.svelte";
+import { chooseBackend } from "./lib/backend/choose";
+import { followTheme } from "./lib/theme";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/controls.css";
+
+followTheme();
+const backend = await chooseBackend();
+const target = document.getElementById("app");
+if (target) mount(App, { target, props: { backend } });
+// Two frames: the first one lays out, the second begins after it was shown.
+requestAnimationFrame(() => requestAnimationFrame(() => void backend.painted().catch(() => undefined)));
