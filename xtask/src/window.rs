@@ -248,14 +248,10 @@ pub fn package() -> Result<ExitCode> {
         "macos" => "dmg",
         _ => "msi",
     };
-    let mut tauri =
-        Command::new(
-            job::workspace()?
-                .join("ui/node_modules/.bin")
-                .join(if cfg!(windows) { "tauri.cmd" } else { "tauri" }),
-        );
+    // (It is not among what the pages are made of: it comes for each system apart.)
+    let mut tauri = Command::new(if cfg!(windows) { "npx.cmd" } else { "npx" });
     tauri
-        .args(["build", "--bundles", kind])
+        .args(["--yes", "@tauri-apps/cli@2", "build", "--bundles", kind])
         .current_dir(job::workspace()?.join("src-tauri"))
         .env("CARGO_TARGET_DIR", job::target_dir()?);
     job::step(&format!("building the {kind}"), &mut tauri, "read the message above")?;
