@@ -68,7 +68,9 @@ fn only_what_lacks_goes_over_the_wire() {
     let world = World::new();
     let device = |name, i| Device::on(&world, name, &hosts.name(i), &hosts.address(i));
     let (a, mut b) = (device("anna", 1), device("ben", 2));
-    let size = 64 << 20;
+    // (TEST_MIB=1024 for a large file; in each run a smaller one must do.)
+    let mib = std::env::var("TEST_MIB").ok().and_then(|mib| mib.parse().ok());
+    let size = mib.unwrap_or(64_usize) << 20;
     let mut bytes = random_bytes(1, size);
     a.put("large", &bytes);
     for i in 0..200 {
