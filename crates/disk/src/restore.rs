@@ -35,8 +35,10 @@ pub enum What<'a> {
 pub fn put(fs: &dyn Fs, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<Option<PutAway>> {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let staged = format!("{STAGE}/put-{wall_ms:x}-{number}");
-    for (at, _) in path.match_indices('/') {
-        match fs.make_dir(&path[..at]) {
+    // (A root in which nothing was ever applied has neither stage nor history yet.)
+    let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+    for dir in [STAGE, HISTORY].into_iter().chain(above) {
+        match fs.make_dir(dir) {
             Ok(()) | Err(FsError::Exists) => {}
             Err(e) => return Err(e),
         }
@@ -108,7 +110,6 @@ mod tests {
     fn what_stood_there_goes_to_the_history() {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
-        std::fs::create_dir_all(at(STAGE)).unwrap();
         std::fs::create_dir_all(at(HISTORY)).unwrap();
         std::fs::write(at(&format!("{HISTORY}/old")), "old").unwrap();
         std::fs::write(at("file"), "new").unwrap();
