@@ -1,7 +1,7 @@
 //! Putting a file where a person wants it: what stands there goes to the history, and whoever writes at the same time loses nothing.
 
 use crate::fs::{Entry, Fs, FsError, FsResult};
-use crate::stage::{HISTORY, STAGE};
+use crate::stage::HISTORY;
 use bifold_tree::Kind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,10 +34,21 @@ pub enum What<'a> {
 /// what stood there may be in the history already.
 pub fn put(fs: &dyn Fs, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<Option<PutAway>> {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let staged = format!("{STAGE}/put-{wall_ms:x}-{number}");
-    // (A root in which nothing was ever applied has neither stage nor history yet.)
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stored = |which: &str| {
+        format!(
+            "{:x}-{which}{number}-{}",
+            wall_ms << 12,
+            &name[..name.floor_char_boundary(160)]
+        )
+    };
+    // Made where what stood there is to lie: at no moment is that anywhere else than at its path or in the history. (The stage is
+    // emptied by whoever applies.)
+    let stored_new = stored("r");
+    let new = format!("{HISTORY}/{stored_new}");
+    // (A root in which nothing was ever applied has no history yet.)
     let above = path.match_indices('/').map(|(at, _)| &path[..at]);
-    for dir in [STAGE, HISTORY].into_iter().chain(above) {
+    for dir in std::iter::once(HISTORY).chain(above) {
         match fs.make_dir(dir) {
             Ok(()) | Err(FsError::Exists) => {}
             Err(e) => return Err(e),
@@ -48,35 +59,35 @@ pub fn put(fs: &dyn Fs, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<O
         Some(Entry::Plain(stat)) if stat.kind != Kind::Dir => Some(stat),
         Some(_) => return Err(FsError::Exists),
     };
-    let result = write(fs, &staged, what, before.as_ref().and_then(|b| b.exec), wall_ms).and_then(|()| {
+    let result = write(fs, &new, what, before.as_ref().and_then(|b| b.exec), wall_ms).and_then(|()| {
         let Some(before) = before else {
-            return fs.rename(&staged, path).map(|()| None);
+            return fs.rename(&new, path).map(|()| None);
         };
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let stored = format!("{:x}-r{number}-{}", wall_ms << 12, &name[..name.floor_char_boundary(160)]);
-        let kept = format!("{HISTORY}/{stored}");
-        match fs.exchange(&staged, path) {
-            Ok(()) => fs.rename(&staged, &kept)?,
+        let size = before.print.size;
+        match fs.exchange(&new, path) {
+            Ok(()) => Ok(Some(PutAway {
+                stored: stored_new,
+                size,
+            })),
             Err(FsError::Unsupported) => {
-                fs.rename(path, &kept)?;
-                // Someone may have written there in between: then both stay, one of them in the history.
-                fs.rename(&staged, path)?;
+                let stored = stored("o");
+                fs.rename(path, &format!("{HISTORY}/{stored}"))?;
+                // Someone may have written there in between: then that stays.
+                fs.rename(&new, path)?;
+                Ok(Some(PutAway { stored, size }))
             }
-            Err(e) => return Err(e),
+            Err(e) => Err(e),
         }
-        Ok(Some(PutAway {
-            stored,
-            size: before.print.size,
-        }))
     });
     if result.is_err() {
-        let _ = fs.remove_file(&staged);
+        // Bytes that are elsewhere too.
+        let _ = fs.remove_file(&new);
     }
     result
 }
 
-fn write(fs: &dyn Fs, staged: &str, what: &What<'_>, exec: Option<bool>, wall_ms: u64) -> FsResult<()> {
-    let mut to = fs.create(staged)?;
+fn write(fs: &dyn Fs, new: &str, what: &What<'_>, exec: Option<bool>, wall_ms: u64) -> FsResult<()> {
+    let mut to = fs.create(new)?;
     let mut exec = exec.unwrap_or(false);
     match what {
         What::Bytes(bytes) => to.append(bytes)?,
@@ -97,7 +108,7 @@ fn write(fs: &dyn Fs, staged: &str, what: &What<'_>, exec: Option<bool>, wall_ms
     }
     let mtime_ns = i64::try_from(wall_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     to.finish(exec, mtime_ns)?;
-    fs.sync(&[staged])
+    fs.sync(&[new])
 }
 
 #[cfg(all(test, unix))]
@@ -127,6 +138,10 @@ mod tests {
         assert!(matches!(put(&fs, "a/b", &old, 0), Err(FsError::Exists)));
         assert!(put(&fs, "x", &What::File(".bifold/history/none"), 0).is_err());
         assert!(!at("x").exists());
-        assert_eq!(std::fs::read_dir(at(STAGE)).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(at(HISTORY)).unwrap().count(),
+            2,
+            "the old one, and what stood there"
+        );
     }
 }
