@@ -2,14 +2,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
-mod desk;
-
-use desk::{APP, Desk, has, until};
+use bifold_testdesk::{Desk, has, until};
 use std::time::Duration;
+
+const APP: &str = env!("CARGO_BIN_EXE_bifold-desktop");
 
 #[tokio::test]
 async fn two_people_share_disagree_and_settle() {
-    let (mut anna, mut ben) = (Desk::new("anna", true).await, Desk::new("ben", true).await);
+    let (mut anna, mut ben) = (Desk::new(APP, "anna", true).await, Desk::new(APP, "ben", true).await);
     let (a, b) = (anna.at("team"), ben.at("team"));
     std::fs::create_dir_all(&a).unwrap();
     std::fs::write(a.join("plan.md"), "one\n").unwrap();
@@ -99,24 +99,15 @@ async fn two_people_share_disagree_and_settle() {
 
 #[tokio::test]
 async fn without_a_tray_the_window_stays() {
-    let mut desk = Desk::new("anna", false).await;
+    let mut desk = Desk::new(APP, "anna", false).await;
     let window = desk.window().await;
     window.text("[data-testid=first-join]", |_| true).await;
     // A second start hands its link on, and ends.
     let second = desk.second("bifold:join/nonsense").await;
     assert!(second.success());
     let put = async || {
-        let field = window
-            .0
-            .find(fantoccini::Locator::Css("[data-testid=join-ticket]"))
-            .await
-            .ok()?;
-        field
-            .prop("value")
-            .await
-            .ok()
-            .flatten()
-            .filter(|value| value.contains("nonsense"))
+        let value = window.value("[data-testid=join-ticket]").await?;
+        value.contains("nonsense").then_some(())
     };
     until("the ticket of the link", put).await;
     window.type_into("join-path", desk.at("here").to_str().unwrap()).await;
@@ -131,12 +122,12 @@ async fn without_a_tray_the_window_stays() {
 
 #[tokio::test]
 async fn a_home_that_is_in_use_is_said() {
-    let mut desk = Desk::new("anna", true).await;
+    let mut desk = Desk::new(APP, "anna", true).await;
     let mut first = desk.hidden().await;
     let home = desk.at("data/bifold");
     until("the home", async || home.join("control.sock").exists().then_some(())).await;
     // (On a session bus of its own, it is no second start.)
-    let mut other = Desk::new("other", true).await;
+    let mut other = Desk::new(APP, "other", true).await;
     let mut args = other.args();
     args.extend(["--home".into(), home.to_str().unwrap().to_owned()]);
     let window = other.window_with(args).await;

@@ -1,5 +1,14 @@
 //! A private desktop for each program: its own display, session bus, directories and WebDriver, so that tests can run side by side, and
 //! a program is never taken for another one's second start.
+//!
+//! A crate of its own, and no dev-dependency of the tests, so that one set of features is compiled for all that the checks do.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "in a test tool a panic is a failed test, and says where"
+)]
 
 use fantoccini::{Client, ClientBuilder, Locator};
 use std::collections::HashMap;
@@ -10,10 +19,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
-pub const APP: &str = env!("CARGO_BIN_EXE_bifold-desktop");
 /// How long anything may take here.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Waits until something is found.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -83,12 +92,16 @@ impl Notifications {
 
 /// A desktop, with a tray if that is wanted.
 pub struct Desk {
+    /// The program.
+    app: PathBuf,
+    /// Where its user's directories are.
     pub dir: tempfile::TempDir,
     name: String,
     display: String,
     bus: String,
     connection: Option<zbus::Connection>,
     items: mpsc::UnboundedReceiver<(String, String)>,
+    /// What notifications said.
     pub notes: mpsc::UnboundedReceiver<String>,
     tray: Option<(String, String)>,
     _children: Vec<Process>,
@@ -138,7 +151,8 @@ impl Drop for Process {
 }
 
 impl Desk {
-    pub async fn new(name: &str, with_tray: bool) -> Desk {
+    /// For a program.
+    pub async fn new(app: &str, name: &str, with_tray: bool) -> Desk {
         let mut command = Command::new("Xvfb");
         command.args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]);
         let mut screen = Process::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
@@ -164,6 +178,7 @@ impl Desk {
             None
         };
         Desk {
+            app: app.into(),
             dir: tempfile::tempdir().unwrap(),
             name: name.to_owned(),
             display,
@@ -177,11 +192,13 @@ impl Desk {
         }
     }
 
+    /// A path in its user's directories.
     pub fn at(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    pub fn command(&self, program: &str) -> Command {
+    /// A program on this desktop.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let home = self.dir.path();
         command
@@ -206,6 +223,7 @@ impl Desk {
         command
     }
 
+    /// The arguments of all programs: they find each other on this computer alone.
     pub fn args(&self) -> Vec<String> {
         ["--listen", "127.0.0.1:0", "--relay", "off", "--no-lan", "--name", &self.name]
             .map(str::to_owned)
@@ -214,7 +232,9 @@ impl Desk {
 
     /// Starts the program a second time, which ends by itself.
     pub async fn second(&self, arg: &str) -> ExitStatus {
-        Process::start(self.command(APP).args(self.args()).arg(arg)).ends().await
+        Process::start(self.command(&self.app).args(self.args()).arg(arg))
+            .ends()
+            .await
     }
 
     /// Starts the program, and drives its window.
@@ -222,6 +242,7 @@ impl Desk {
         self.window_with(self.args()).await
     }
 
+    /// The same, with these arguments.
     pub async fn window_with(&mut self, args: Vec<String>) -> Window {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -233,7 +254,7 @@ impl Desk {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
         })
         .await;
-        let wanted = serde_json::json!({"browserName": "wry", "webkitgtk:browserOptions": {"binary": APP, "args": args}});
+        let wanted = serde_json::json!({"browserName": "wry", "webkitgtk:browserOptions": {"binary": self.app, "args": args}});
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         builder.capabilities(wanted.as_object().cloned().unwrap());
         let url = format!("http://127.0.0.1:{port}");
@@ -250,7 +271,7 @@ impl Desk {
         args.push("--hidden".into());
         // (What an earlier program said is not of this one.)
         while self.items.try_recv().is_ok() {}
-        let child = Process::start(self.command(APP).args(args));
+        let child = Process::start(self.command(&self.app).args(args));
         self.tray = tokio::time::timeout(PATIENCE, self.items.recv()).await.unwrap();
         child
     }
@@ -285,6 +306,7 @@ impl Desk {
         let () = menu.call("Event", &(id, "clicked", Value::from(0i32), 0u32)).await.unwrap();
     }
 
+    /// What the program said.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.at(&format!("{}.err", self.name))).unwrap_or_default()
     }
@@ -314,7 +336,10 @@ fn collect(node: Node, labels: &mut HashMap<String, i32>) {
 }
 
 /// The program's window.
-pub struct Window(pub Client);
+pub struct Window(
+    /// Its driver.
+    pub Client,
+);
 
 fn css(id: &str) -> String {
     format!("[data-testid=\"{id}\"]")
@@ -333,10 +358,18 @@ impl Window {
         path
     }
 
+    /// The value of a field.
+    pub async fn value(&self, css: &str) -> Option<String> {
+        let field = self.0.find(Locator::Css(css)).await.ok()?;
+        field.prop("value").await.ok().flatten()
+    }
+
+    /// Clicks what has this test id.
     pub async fn click(&self, id: &str) {
         self.click_css(&css(id)).await;
     }
 
+    /// Clicks an element.
     pub async fn click_css(&self, css: &str) {
         until(&format!("{css} is clicked"), async || {
             self.0.find(Locator::Css(css)).await.ok()?.click().await.ok()
@@ -344,6 +377,7 @@ impl Window {
         .await;
     }
 
+    /// Types into what has this test id.
     pub async fn type_into(&self, id: &str, text: &str) {
         until(&format!("{id} is typed into"), async || {
             let element = self.0.find(Locator::Css(&css(id))).await.ok()?;
