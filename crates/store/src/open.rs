@@ -37,12 +37,12 @@ impl Store {
     /// in each case the file's contents are as they were.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let is_cut = is_cut(path).unwrap_or(false);
+        let has_log = log_of(path).metadata().is_ok_and(|log| log.len() > 0);
         let mut store = Store::connect(path, flags)?;
         store.take()?;
         let found = store.version()?;
-        if is_cut {
-            return Err(store.damaged("it is shorter than it says".to_owned()));
+        if !has_log {
+            store.check_length()?;
         }
         store.sql(|c| {
             // NORMAL: a commit costs no wait for the disk; `Tx::durable` waits. The log is cut back after a large commit.
@@ -78,9 +78,7 @@ impl Store {
                 });
             }
         }
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let has_log = Path::new(&log).exists();
+        let has_log = log_of(path).exists();
         let original = Store::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         if !has_log {
             // It makes an empty log, which is then taken away at the end.
@@ -113,6 +111,18 @@ impl Store {
         let verdict: String = self.sql(|c| c.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)))?;
         self.shrink()?;
         if verdict == "ok" { Ok(()) } else { Err(self.damaged(verdict)) }
+    }
+
+    /// Whether a file without a log is as long as it says: SQLite notices only when it reads what is missing. (The file is looked at,
+    /// and not opened: closing it would drop the lock.)
+    fn check_length(&self) -> Result<(), StoreError> {
+        let pages: i64 = self.sql(|c| c.query_row("PRAGMA page_count", [], |row| row.get(0)))?;
+        let page: i64 = self.sql(|c| c.query_row("PRAGMA page_size", [], |row| row.get(0)))?;
+        let says = u64::try_from(pages.saturating_mul(page)).unwrap_or(0);
+        match self.path.metadata() {
+            Ok(found) if found.len() < says => Err(self.damaged(format!("{} of its {says} bytes are there", found.len()))),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Store, StoreError> {
@@ -198,23 +208,8 @@ impl Store {
     }
 }
 
-/// Whether a file without a log is shorter than its header says (see "The Database File Format" of SQLite, 1.3). SQLite notices when
-/// it reads what is missing.
-fn is_cut(path: &Path) -> std::io::Result<bool> {
-    use std::io::Read as _;
+fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    if std::fs::metadata(Path::new(&log)).is_ok_and(|log| log.len() > 0) {
-        return Ok(false);
-    }
-    let mut head = [0; 100];
-    let mut file = std::fs::File::open(path)?;
-    file.read_exact(&mut head)?;
-    let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let page = match u16::from_be_bytes([head[16], head[17]]) {
-        1 => 1 << 16,
-        page => u64::from(page),
-    };
-    // The count is that of the last change only if both counters say so.
-    Ok(number(24) == number(92) && file.metadata()?.len() < u64::from(number(28)) * page)
+    log.into()
 }
