@@ -4,7 +4,7 @@ use crate::report::time;
 use crate::words::{count, shown};
 use bifold_engine::daemon::face::{
     Conflict, ConnectionKind, Content, ContentKind, DeviceStatus, Differs, Direction, Event, Explained, FileVersion, FolderState,
-    FolderStatus, Ignored, Invitation, Limit, LogEntry, Pending, PendingItem, Role, Status,
+    FolderStatus, Ignored, Invitation, Limit, LogEntry, Pending, PendingItem, Remedy, Role, Status,
 };
 use indicatif::HumanBytes;
 
@@ -110,6 +110,17 @@ pub fn folder(folder: &FolderStatus) -> String {
     let mut line = |line: String| text.push_str(&format!("  {line}\n"));
     if let Some(why) = &folder.why {
         line(why.clone());
+    }
+    match folder.remedy {
+        None => {}
+        Some(Remedy::Rejoin) => line(format!("to merge what is there now as new: bifold rejoin {:?}", folder.name)),
+        Some(Remedy::Rebuild) => line(format!(
+            "to set the index aside and make it anew from the files: bifold rebuild {:?}",
+            folder.name
+        )),
+    }
+    if folder.paused_until_ms.is_some() {
+        line(format!("it goes on by itself: {}", when(folder.paused_until_ms)));
     }
     if folder.pending_in.count > 0 {
         line(format!("to do here: {}", amount(&folder.pending_in)));
@@ -402,10 +413,12 @@ pub fn event(event: &Event) -> String {
             count(folder.conflicts, "conflict")
         ),
         Event::FolderGone { id } => format!("the folder {id} is not here any more"),
-        Event::Applying { folder, path, steps } => {
+        Event::Applying { folder, path, steps, .. } => {
             format!("{}: {} in {}", shown(folder), count(*steps, "change"), path.display())
         }
-        Event::Progress { folder, bytes: done, of } => format!("{}: {} of {}", shown(folder), bytes(*done), bytes(*of)),
+        Event::Progress {
+            folder, bytes: done, of, ..
+        } => format!("{}: {} of {}", shown(folder), bytes(*done), bytes(*of)),
         Event::Connected { name, connection, .. } => format!("{} is connected, {}", shown(name), how(*connection)),
         Event::Disconnected { name, why, .. } => format!("{} is not connected any more: {why}", shown(name)),
         Event::Joined {

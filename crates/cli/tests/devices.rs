@@ -4,6 +4,7 @@
 
 mod world;
 
+use serde_json::Value;
 use std::time::Duration;
 use world::fleet::{Device, assert_same};
 use world::{World, until};
@@ -186,9 +187,13 @@ fn a_name_that_two_want_is_given_to_one() {
     assert_eq!(conflict["kind"], "name");
     assert_eq!(conflict["sides"].as_array().unwrap().len(), 2, "{conflict:#}");
     let shown = a.text("same.txt");
-    let other = if shown == "from x" { "ben" } else { "anna" };
+    let (other, wanted) = if shown == "from x" {
+        ("ben", "from y")
+    } else {
+        ("anna", "from x")
+    };
     a.ask(&["resolve", "team", conflict["path"].as_str().unwrap(), "--pick", other]);
-    until("the other has the name", || a.text("same.txt") != shown);
+    until("the other has the name", || a.has("same.txt", wanted));
     assert_same(&[&a, &b]);
     assert_eq!(a.tree().len(), 2);
     assert!(b.json(&["conflicts"]).as_array().unwrap().is_empty());
@@ -475,13 +480,47 @@ fn a_root_that_is_gone_for_a_while_deletes_nothing() {
     world.mv("ben", "unmounted");
     a.put("doc", "two");
     until("it is halted", || b.folder()["state"] == "halted");
+    assert_eq!(b.folder()["remedy"], Value::Null);
     world.mkdir("ben");
-    std::thread::sleep(Duration::from_millis(300));
+    until("what is there now can be merged", || b.folder()["remedy"] == "rejoin");
     assert_eq!(a.tree().len(), 1);
     std::fs::remove_dir_all(world.at("ben")).unwrap();
     world.mv("unmounted", "ben");
     b.gets("doc", "two");
     assert_same(&[&a, &b]);
+}
+
+#[test]
+fn what_is_merged_as_new_deletes_nothing() {
+    let world = World::new();
+    let (a, b) = pair(&world);
+    a.put("doc", "one");
+    assert_same(&[&a, &b]);
+    world.mv("ben", "unmounted");
+    world.mkdir("ben");
+    b.put("other", "two");
+    until("it is halted", || b.folder()["remedy"] == "rejoin");
+    b.ask(&["rejoin", "team"]);
+    assert_same(&[&a, &b]);
+    assert_eq!(a.tree().len(), 2);
+    assert_eq!(b.folder()["remedy"], Value::Null);
+}
+
+#[test]
+fn what_is_paused_for_a_time_goes_on_by_itself() {
+    let world = World::new();
+    let (a, mut b) = pair(&world);
+    b.ask(&["pause", "team", "--for", "1h"]);
+    b.kill();
+    b.start();
+    a.put("doc", "one");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(b.folder()["state"], "paused");
+    assert!(b.folder()["paused_until_ms"].is_u64());
+    assert!(b.tree().is_empty());
+    b.ask(&["pause", "team", "--for", "1s"]);
+    b.gets("doc", "one");
+    assert_eq!(b.folder()["paused_until_ms"], Value::Null);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Carrying effects out: the same functions serve the program, in threads, and the test kit, one after the other.
 
-use crate::core::{Commit, Core, Input, ScanEnd, ToApply, ToRead};
+use crate::core::{Commit, Core, Halted, Input, ScanEnd, ToApply, ToRead};
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
@@ -472,12 +472,12 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
 }
 
 /// Why a root is not to be touched any more.
-fn why_another(root: &Root) -> Option<String> {
+fn why_another(root: &Root) -> Option<Halted> {
     root.is_another().unwrap_or_else(|e| {
-        Some(format!(
+        Some(Halted::because(format!(
             "{}: its marker cannot be read ({e}); nothing was changed",
             root.path.display()
-        ))
+        )))
     })
 }
 

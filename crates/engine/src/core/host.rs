@@ -1,6 +1,6 @@
 //! A replica that this program hosts, and what it is doing.
 
-use crate::core::ScanEnd;
+use crate::core::{Halted, ScanEnd};
 use bifold_chunk::ChunkList;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
@@ -49,7 +49,7 @@ pub(crate) struct Host {
     /// Something changed that may have to be shown.
     pub(crate) plan_due: bool,
     /// Why nothing is done with it.
-    pub(crate) halted: Option<String>,
+    pub(crate) halted: Option<Halted>,
     pub(crate) allowed: bool,
     pub(crate) held: Option<Held>,
     /// When files were removed lately, milliseconds since 1970, and how many.

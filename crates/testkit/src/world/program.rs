@@ -344,8 +344,8 @@ impl Program {
             if host.held.is_some() {
                 listing.held.insert(device.clone());
             }
-            if let Some(why) = host.halted {
-                listing.halted.insert(device, why);
+            if let Some(halted) = host.halted {
+                listing.halted.insert(device, halted.why);
             }
             applied += host.applied;
             copied += host.moved.copied;

@@ -19,7 +19,8 @@ export interface Backend {
   invite(folder: string, role: Role, uses: number, expiresS: number): Promise<Invitation>;
   join(ticket: string, path: string): Promise<FolderStatus>;
   host(folder: string, path: string): Promise<FolderStatus>;
-  pause(folder: string | null): Promise<FolderStatus[]>;
+  /** For so many seconds; until they are resumed, if that is null. */
+  pause(folder: string | null, forS: number | null): Promise<FolderStatus[]>;
   resume(folder: string | null): Promise<FolderStatus[]>;
   /** Lets a held change pass. */
   allow(folder: string): Promise<FolderStatus>;

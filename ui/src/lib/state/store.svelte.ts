@@ -49,9 +49,9 @@ export class Store {
     return `${this.beat} ${this.beats[folder] ?? 0}`;
   }
 
-  /** Progress is told by a folder's name. */
+  /** By a folder's id. */
   progressOf(folder: FolderStatus): Progress | undefined {
-    return this.progress[folder.name];
+    return this.progress[folder.id];
   }
 
   start(): void {
@@ -157,8 +157,8 @@ export class Store {
     for (const event of heard) {
       if (event.event === "folder") latest.set(event.folder.id, event.folder);
       else if (event.event === "folder_gone") latest.set(event.id, null);
-      else if (event.event === "progress") progress[event.folder] = { bytes: event.bytes, of: event.of };
-      else if (event.event === "applying") applying[event.folder] = event.path;
+      else if (event.event === "progress") progress[event.id] = { bytes: event.bytes, of: event.of };
+      else if (event.event === "applying") applying[event.id] = event.path;
       else if (event.event !== "notice") devicesChanged = true;
       else if (event.message !== "") this.toasts.say(event.message);
       // Events were lost: nothing that is shown can be relied on.

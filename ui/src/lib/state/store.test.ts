@@ -61,9 +61,9 @@ test("events were lost: everything is asked for again, and nothing is said", asy
   store.stop();
 });
 
-test("progress is told by the folder's name", async () => {
+test("progress is told by the folder's id", async () => {
   const { store, tell } = await started("team");
-  tell({ event: "progress", folder: "Design", bytes: 1, of: 2 });
+  tell({ event: "progress", id: store.status!.folders[0].id, folder: "Design", bytes: 1, of: 2 });
   await vi.advanceTimersByTimeAsync(600);
   expect(store.progressOf(store.status!.folders[0])).toEqual({ bytes: 1, of: 2 });
   expect(store.beats).toEqual({});
@@ -86,7 +86,7 @@ test("what was refused is said, and trying again clears it", async () => {
   const { store } = await started("error");
   expect(store.trouble?.message).toContain("could not be opened");
   expect(store.status).toBeNull();
-  const answer = store.attempt(() => store.backend.pause(null));
+  const answer = store.attempt(() => store.backend.pause(null, null));
   await vi.advanceTimersByTimeAsync(100);
   expect(await answer).toBeNull();
   expect(store.toasts.shown[0]).toMatchObject({ bad: true });
