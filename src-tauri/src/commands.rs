@@ -157,11 +157,16 @@ fn take_wish(waiting: State<'_, Waiting>) -> Option<Wish> {
     waiting.take()
 }
 
-/// The window was drawn for the first time.
+/// The window was drawn for the first time: without its folders, or with them.
 #[tauri::command]
 #[specta::specta]
-fn painted(started: State<'_, Started>) {
-    tracing::info!(ms = started.0.elapsed().as_millis() as u64, "the window is drawn");
+fn painted(folders: bool, started: State<'_, Started>) {
+    let ms = started.0.elapsed().as_millis() as u64;
+    if folders {
+        tracing::info!(ms, "the folders are drawn");
+    } else {
+        tracing::info!(ms, "the window is drawn");
+    }
 }
 
 #[tauri::command]

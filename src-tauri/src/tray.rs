@@ -148,7 +148,7 @@ fn lines(whole: Whole, line: String, folders: &[FolderStatus]) -> Shown {
         for folder in folders.iter().take(MOST_FOLDERS) {
             lines.push((
                 format!("folder:{}", folder.id),
-                format!("{} — {}", plain(&folder.name), word(folder.state)),
+                format!("{} — {}", plain(&folder.name), folder.state.word()),
             ));
         }
         lines.push(separator());
@@ -168,17 +168,6 @@ fn lines(whole: Whole, line: String, folders: &[FolderStatus]) -> Shown {
     lines.push(separator());
     lines.push(("quit".into(), "Quit".into()));
     Shown { whole, lines }
-}
-
-fn word(state: FolderState) -> &'static str {
-    match state {
-        FolderState::UpToDate => "up to date",
-        FolderState::Syncing => "syncing",
-        FolderState::NeedsYou => "needs you",
-        FolderState::Paused => "paused",
-        FolderState::Offline => "offline",
-        FolderState::Halted => "halted",
-    }
 }
 
 fn whole(folders: &[FolderStatus]) -> (Whole, String) {

@@ -88,6 +88,21 @@ pub enum FolderState {
     Halted,
 }
 
+impl FolderState {
+    /// What people read.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            FolderState::UpToDate => "up to date",
+            FolderState::Syncing => "syncing",
+            FolderState::NeedsYou => "needs you",
+            FolderState::Paused => "paused",
+            FolderState::Offline => "offline",
+            FolderState::Halted => "halted",
+        }
+    }
+}
+
 /// What lets a halted folder go on, if a person wants it. Neither deletes anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
 #[serde(rename_all = "snake_case")]

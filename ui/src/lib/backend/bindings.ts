@@ -42,8 +42,8 @@ export const commands = {
 	showInFiles: (folder: string, path: string | null) => __TAURI_INVOKE<null>("show_in_files", { folder, path }),
 	/**  What was wished before the window could hear it. */
 	takeWish: () => __TAURI_INVOKE<Wish | null>("take_wish"),
-	/**  The window was drawn for the first time. */
-	painted: () => __TAURI_INVOKE<void>("painted"),
+	/**  The window was drawn for the first time: without its folders, or with them. */
+	painted: (folders: boolean) => __TAURI_INVOKE<void>("painted", { folders }),
 	quit: () => __TAURI_INVOKE<void>("quit"),
 };
 

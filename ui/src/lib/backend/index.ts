@@ -54,8 +54,8 @@ export interface Backend {
   chooseDirectory(title: string): Promise<string | null>;
   /** A path of the folder, or the folder itself, in the file manager. */
   showInFiles(folder: string, path: string | null): Promise<void>;
-  /** The page was drawn for the first time. */
-  painted(): Promise<void>;
+  /** The page was drawn for the first time: without its folders, or with them. */
+  painted(folders: boolean): Promise<void>;
   quit(): Promise<void>;
 
   /** Both return what ends the listening. */
