@@ -16,9 +16,9 @@ use tokio::sync::Notify;
 /// Bytes of chunks in one request.
 const REQUEST_BYTES: u64 = 512 << 10;
 /// Requests that one peer is asked at a time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 /// Requests whose answers may wait for an earlier one's.
-const AHEAD: usize = 32;
+const AHEAD: usize = 16;
 
 /// The devices that a folder's bytes are fetched from.
 pub(crate) struct Fetcher {
