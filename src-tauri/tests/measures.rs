@@ -101,7 +101,9 @@ async fn what_the_window_costs() {
         let mut close = desk.command("xdotool");
         close.args(["search", "--onlyvisible", "--pid", &pid.to_string(), "windowquit"]);
         assert!(close.status().unwrap().success(), "xdotool finds the window");
-        until("the web view is gone", async || (family(pid).len() == 1).then_some(())).await;
+        let page =
+            |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("WebKitWebProc"));
+        until("the web view is gone", async || (!family(pid).iter().any(page)).then_some(())).await;
         tokio::time::sleep(REST).await;
         own_closed.push(mib(pid, "status", "VmRSS:"));
         all_closed.push(pss(&family(pid)));
