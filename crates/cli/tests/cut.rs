@@ -1,23 +1,23 @@
 //! The power fails between any two things that the program asks of the disk. It works on a disk of our own (`bifold-testcut`), which forgets
 //! what was not synced; then it is started again, and all must end as if nothing had been.
 //!
-//! A run takes a part of all states; `BIFOLD_CUTS=N` takes N of each workload, `BIFOLD_CUTS=all` all of them (many minutes), and
-//! `BIFOLD_SEED` other random ones.
+//! A run takes some of all states; `BIFOLD_CUTS=N` takes N of each workload, `BIFOLD_CUTS=all` all of them (an hour), and `BIFOLD_SEED`
+//! other random ones. With `--nocapture` they say how many there were.
 #![cfg(target_os = "linux")]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
 
 mod world;
 
-use bifold_testcut::{Body, Bytes, Disk, Loss, Model, Mounted, Node, Op, Recording, Watched, after, may_watch};
+use bifold_testcut::{Body, Bytes, Disk, Loss, Model, Mounted, Node, Op, Recording, Watched, after, after_in_one, may_watch};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use world::mounts::with_own_mounts;
 use world::{Item, Run, Tree, World};
 
@@ -230,6 +230,7 @@ fn item(node: &Node) -> Item {
     match &node.body {
         Body::Dir(_) => Item::Dir,
         Body::Link(to) => Item::Link(to.clone()),
+        Body::Socket => Item::Special,
         Body::File(bytes) => Item::File {
             bytes: bytes.to_vec(),
             exec: node.mode & 0o100 != 0,
@@ -357,14 +358,17 @@ impl Uncut {
     }
 }
 
-/// All states in which a power cut may leave a disk, each once: how many steps were taken, and what was lost.
-fn states(recording: &Recording, seed: u64) -> (Vec<(usize, Loss)>, usize) {
+/// A state of the disk: how many steps were taken, and what was lost.
+type State = (usize, Loss);
+
+/// What may be lost, whatever the step.
+fn losses(seed: u64) -> Vec<Loss> {
     let mut losses = vec![
         Loss::All(Model::Each),
-        Loss::All(Model::Journal),
-        Loss::Nothing,
         Loss::Bytes,
         Loss::Lengths,
+        Loss::All(Model::Journal),
+        Loss::Nothing,
     ];
     for seed in (0..RANDOM).map(|i| seed.wrapping_add(i)) {
         for model in [Model::Each, Model::Journal] {
@@ -373,16 +377,26 @@ fn states(recording: &Recording, seed: u64) -> (Vec<(usize, Loss)>, usize) {
             }
         }
     }
+    losses
+}
+
+/// States in which a power cut may leave a disk, each once: so many, from all parts of the recording, or all.
+fn states(recording: &Recording, count: Option<usize>) -> Vec<State> {
+    let losses = losses(seed());
+    let points = recording.steps.len() + 1;
+    let all: Vec<State> = match count {
+        None => (0..points)
+            .flat_map(|point| losses.iter().map(move |loss| (point, *loss)))
+            .collect(),
+        // (A number that has no divisor in common with theirs: each loss at all sorts of points.)
+        Some(count) => (0..count)
+            .map(|i| ((i + 1) * points / (count + 1), losses[i % losses.len()]))
+            .collect(),
+    };
     let mut seen = HashSet::new();
-    let mut states = Vec::new();
-    for count in 0..=recording.steps.len() {
-        for loss in &losses {
-            if seen.insert(after(recording, count, *loss).print()) {
-                states.push((count, *loss));
-            }
-        }
-    }
-    (states, losses.len() * (recording.steps.len() + 1))
+    all.into_iter()
+        .filter(|(point, loss)| seen.insert(after(recording, *point, *loss).print()))
+        .collect()
 }
 
 /// The last steps before a cut, for people.
@@ -396,17 +410,17 @@ fn seed() -> u64 {
     std::env::var("BIFOLD_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
 }
 
-/// How many states are to be tried.
-fn tries(all: usize) -> usize {
+/// How many states of a workload are to be tried; all of them if there is no number.
+fn tries() -> Option<usize> {
     match std::env::var("BIFOLD_CUTS") {
-        Ok(text) if text == "all" => all,
-        Ok(text) => text.parse().expect("BIFOLD_CUTS: a number, or `all`"),
-        Err(_) => FEW,
+        Ok(text) if text == "all" => None,
+        Ok(text) => Some(text.parse().expect("BIFOLD_CUTS: a number, or `all`")),
+        Err(_) => Some(FEW),
     }
 }
 
 /// Tries states, and returns what is wrong with some of them; only the first, if that is enough.
-fn try_all(world: &World, uncut: &Uncut, states: &[(usize, Loss)], one_is_enough: bool) -> Vec<String> {
+fn try_all(world: &World, uncut: &Uncut, states: &[State], one_is_enough: bool) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let wrong: Mutex<Vec<String>> = Mutex::default();
     let work = || {
@@ -449,29 +463,30 @@ fn with_disks(work: impl FnOnce(&World) + Send) {
     });
 }
 
+/// Fails if something is wrong.
+fn report(what: &str, points: usize, tried: usize, wrong: &[String], start: Instant) {
+    let possible = points * losses(0).len();
+    eprintln!(
+        "{what}: {points} cut points, {possible} states; {tried} different ones tried, {} wrong; {:.1?}",
+        wrong.len(),
+        start.elapsed()
+    );
+    let some = wrong.len().min(20);
+    assert!(
+        wrong.is_empty(),
+        "{what}: {} of {tried} are wrong:\n{}",
+        wrong.len(),
+        wrong[..some].join("\n")
+    );
+}
+
 fn cut(workload: &Workload) {
     with_disks(|world| {
         let start = Instant::now();
         let uncut = record(world, workload);
-        let (states, all) = states(&uncut.recording, seed());
-        let count = tries(states.len()).clamp(1, states.len());
-        let tried: Vec<(usize, Loss)> = (0..count).map(|i| states[i * states.len() / count]).collect();
-        let wrong = try_all(world, &uncut, &tried, false);
-        eprintln!(
-            "{}: {} cut points, {all} states, {} of them different; {count} tried, {} wrong; {:.1?}",
-            workload.name,
-            uncut.recording.steps.len() + 1,
-            states.len(),
-            wrong.len(),
-            start.elapsed()
-        );
-        let some = wrong.len().min(20);
-        assert!(
-            wrong.is_empty(),
-            "{} of {count} are wrong:\n{}",
-            wrong.len(),
-            wrong[..some].join("\n")
-        );
+        let states = states(&uncut.recording, tries());
+        let wrong = try_all(world, &uncut, &states, false);
+        report(workload.name, uncut.recording.steps.len() + 1, states.len(), &wrong, start);
     });
 }
 
@@ -505,6 +520,205 @@ fn power_fails_while_conflicts_are_found() {
     cut(&CONFLICTS);
 }
 
+/// The power fails again while the program deals with what the first cut left.
+#[test]
+fn power_fails_again() {
+    with_disks(|world| {
+        let start = Instant::now();
+        let mut uncut = record(world, &EVERYDAY);
+        // Of many, every so many-th.
+        let (first, then) = tries().map_or((120, 120), |few| (few.div_ceil(8), 8));
+        let (mut points, mut tried, mut wrong) = (0, 0, Vec::new());
+        for (count, loss) in states(&uncut.recording, Some(first)) {
+            let once = after(&uncut.recording, count, loss);
+            let disk = Mounted::new(&world.at("disk"), &once).unwrap();
+            let mut watched = Watched::start(sync_command(world).stdout(Stdio::null())).unwrap();
+            watched.attend(&disk).unwrap();
+            let recording = disk.recording();
+            drop(disk);
+            points += recording.steps.len() + 1;
+            let before = std::mem::replace(&mut uncut.recording, recording);
+            let states = states(&uncut.recording, Some(then));
+            tried += states.len();
+            let what = |e| format!("first after {count} steps, lost {loss:?}; then {e}");
+            wrong.extend(try_all(world, &uncut, &states, false).into_iter().map(what));
+            uncut.recording = before;
+        }
+        report("cut twice", points, tried, &wrong, start);
+    });
+}
+
+/// A daemon on the disk: its home is `disk/home-NAME`, its folder `disk/NAME`.
+struct Device<'w> {
+    world: &'w World,
+    name: &'static str,
+    process: Option<Child>,
+}
+
+impl<'w> Device<'w> {
+    fn command(world: &World, name: &str) -> Command {
+        let mut command = world.command();
+        command.arg("--home").arg(format!("disk/home-{name}"));
+        command
+    }
+
+    fn daemon(world: &World, name: &str) -> Command {
+        let mut command = Device::command(world, name);
+        command.args([
+            "daemon",
+            "--listen",
+            "127.0.0.1:0",
+            "--relay",
+            "off",
+            "--no-lan",
+            "--name",
+            name,
+        ]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn start(world: &'w World, name: &'static str) -> Device<'w> {
+        let process = Some(Device::daemon(world, name).spawn().unwrap());
+        let device = Device { world, name, process };
+        device.answers();
+        device
+    }
+
+    fn answers(&self) {
+        world::until("it answers", || self.ask(&["status"]).code != Some(2));
+    }
+
+    fn ask(&self, args: &[&str]) -> Run {
+        world::run(Device::command(self.world, self.name).args(args))
+    }
+}
+
+impl Drop for Device<'_> {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Two devices on one disk, each with its home and folder: the power fails in one of them, and the other is only killed. (One after
+/// the other: they find each other at the ports that they had.)
+const DEVICES: Workload = Workload {
+    name: "two devices",
+    before: EVERYDAY.before,
+    is_first: true,
+    changes: EVERYDAY.changes,
+};
+
+/// Waits until both folders are as they are to be in the end.
+fn both_show(disk: &Mounted, shown: &dyn Fn(&Tree, &Tree) -> bool) -> Result<(), String> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let now = disk.disk();
+        let (left, right) = (side(&now, "left"), side(&now, "right"));
+        if shown(&left, &right) {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err("they do not agree in time".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn record_devices(world: &World) -> Uncut {
+    let at = world.at("disk");
+    let disk = Mounted::new(&at, &Disk::new()).unwrap();
+    for side in ["left", "right"] {
+        fs::create_dir(at.join(side)).unwrap();
+    }
+    (DEVICES.before)(&at);
+    {
+        let (left, right) = (Device::start(world, "left"), Device::start(world, "right"));
+        left.ask(&["add", "disk/left", "--name", "team"]);
+        let ticket = left.ask(&["invite", "team"]).out;
+        let joined = right.ask(&["join", ticket.trim().lines().last().unwrap(), "disk/right"]);
+        assert_eq!(joined.code, Some(0), "{joined:?}");
+        both_show(&disk, &|left, right| left == right).unwrap();
+        right.ask(&["status", "--wait", "10"]);
+    }
+    (DEVICES.changes)(&at);
+    let (left, right) = (side(&disk.disk(), "left"), side(&disk.disk(), "right"));
+    disk.begin();
+    let recording = std::thread::scope(|scope| {
+        let mut watched = Watched::start(&mut Device::daemon(world, "right")).unwrap();
+        let id = watched.child.id();
+        let attended = scope.spawn(|| watched.attend(&disk).unwrap());
+        let sender = Device::start(world, "left");
+        let receiver = Device {
+            world,
+            name: "right",
+            process: None,
+        };
+        receiver.answers();
+        both_show(&disk, &|l, r| l == r && *l != left && *r != right).unwrap();
+        receiver.ask(&["status", "--wait", "10"]);
+        drop(sender);
+        // SAFETY: our own child, not waited for.
+        unsafe { libc::kill(id as i32, libc::SIGTERM) };
+        attended.join().unwrap();
+        disk.recording()
+    });
+    let end = disk.disk();
+    let uncut = Uncut {
+        left: side(&end, "left"),
+        right: side(&end, "right"),
+        conflicts: BTreeSet::new(),
+        code: 0,
+        wrote: contents(&recording.base).into_values().collect(),
+        recording,
+    };
+    uncut.judge(&end).unwrap();
+    uncut
+}
+
+impl Uncut {
+    /// Starts both daemons, until both show what they are to show.
+    fn restart_devices(&self, world: &World, disk: &Disk) -> Result<(), String> {
+        let disk = Mounted::new(&world.at("disk"), disk).unwrap();
+        {
+            let (left, right) = (Device::start(world, "left"), Device::start(world, "right"));
+            let shown = both_show(&disk, &|left, right| *left == self.left && *right == self.right);
+            let told = [&left, &right].map(|device| device.ask(&["status", "--wait", "10"]).out);
+            shown.or_else(|e| self.judge(&disk.disk()).map_err(|why| format!("{e}: {why}; {told:?}")))?;
+            let conflicts = right.ask(&["conflicts"]);
+            if conflicts.code != Some(0) {
+                return Err(format!("a conflict that was none: {conflicts:?}"));
+            }
+        }
+        self.judge(&disk.disk())
+    }
+}
+
+#[test]
+fn power_fails_in_a_device_that_receives() {
+    with_disks(|world| {
+        let start = Instant::now();
+        let uncut = record_devices(world);
+        let its = uncut.recording.owned(&["right", "home-right"]);
+        let (points, losses) = (uncut.recording.steps.len() + 1, losses(seed()));
+        let count = tries().map_or(points, |few| few.div_ceil(3));
+        let (mut tried, mut wrong) = (0, Vec::new());
+        for i in 0..count {
+            let (point, loss) = ((i + 1) * points / (count + 1), losses[i % losses.len()]);
+            let left = after_in_one(&uncut.recording, point, loss, &its);
+            tried += 1;
+            if let Err(e) = uncut.restart_devices(world, &left) {
+                let steps = last_steps(&uncut.recording, point);
+                wrong.push(format!("after {point} steps, lost {loss:?}: {e}\n{steps}"));
+            }
+        }
+        report(DEVICES.name, points, tried, &wrong, start);
+    });
+}
+
 /// A test of these tests: with a program that does not wait for the disk, they find something.
 #[test]
 fn a_program_that_forgets_to_sync_is_found_out() {
@@ -529,9 +743,8 @@ fn a_program_that_forgets_to_sync_is_found_out() {
             _ => true,
         });
         assert!(uncut.recording.steps.len() < before, "it synced something");
-        let (mut states, _) = states(&uncut.recording, seed());
+        let mut states = states(&uncut.recording, Some(130));
         states.retain(|(_, loss)| matches!(loss, Loss::Bytes | Loss::Lengths));
-        states.reverse();
         let wrong = try_all(world, &uncut, &states, true);
         eprintln!(
             "found out: {}",

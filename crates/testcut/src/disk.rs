@@ -24,6 +24,8 @@ pub enum Body {
     File(Arc<Vec<u8>>),
     /// A symbolic link.
     Link(PathBuf),
+    /// A socket.
+    Socket,
 }
 
 /// An object.
@@ -142,6 +144,19 @@ pub enum Op {
 }
 
 impl Op {
+    /// The objects that it changes, or whose changes it makes safe: directories and files.
+    #[must_use]
+    pub fn about(&self) -> Vec<Ino> {
+        match self {
+            Op::Write { ino, .. }
+            | Op::Resize { ino, .. }
+            | Op::Set { ino, .. }
+            | Op::Extra { ino, .. }
+            | Op::Sync { ino, .. } => vec![*ino],
+            op => op.places().iter().map(|place| place.0).collect(),
+        }
+    }
+
     /// The names that it changes.
     #[must_use]
     pub fn places(&self) -> Vec<&Place> {
@@ -163,6 +178,7 @@ impl std::fmt::Display for Op {
                     Body::Dir(_) => "directory",
                     Body::File(_) => "file",
                     Body::Link(_) => "link",
+                    Body::Socket => "socket",
                 };
                 write!(f, "make {kind} {} as {ino}", at(place))
             }
@@ -262,10 +278,15 @@ impl Disk {
         all
     }
 
-    /// The numbers of all that can be reached.
-    fn reached(&self) -> BTreeSet<Ino> {
+    /// The numbers of all that is at a path and below.
+    #[must_use]
+    pub fn numbers(&self, path: &Path) -> BTreeSet<Ino> {
+        self.find(path).map(|ino| self.reached(ino)).unwrap_or_default()
+    }
+
+    fn reached(&self, from: Ino) -> BTreeSet<Ino> {
         let mut reached = BTreeSet::new();
-        let mut todo = vec![ROOT];
+        let mut todo = vec![from];
         while let Some(ino) = todo.pop() {
             if let (true, Some(Body::Dir(names))) = (reached.insert(ino), self.node(ino).map(|n| &n.body)) {
                 todo.extend(names.values());
@@ -276,7 +297,7 @@ impl Disk {
 
     /// Forgets what cannot be reached, as a disk does when it is mounted.
     pub fn tidy(&mut self) {
-        let reached = self.reached();
+        let reached = self.reached(ROOT);
         self.nodes.retain(|ino, _| reached.contains(ino));
     }
 
@@ -284,7 +305,7 @@ impl Disk {
     #[must_use]
     pub fn print(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for ino in self.reached() {
+        for ino in self.reached(ROOT) {
             (ino, self.node(ino)).hash(&mut hasher);
         }
         hasher.finish()
@@ -450,6 +471,7 @@ impl Node {
             Body::Dir(_) => 4096,
             Body::File(bytes) => bytes.len() as u64,
             Body::Link(to) => to.as_os_str().len() as u64,
+            Body::Socket => 0,
         }
     }
 }

@@ -26,5 +26,5 @@ mod syncfs;
 
 pub use disk::{Attributes, Body, Disk, Ino, Node, Op, Place, ROOT, Step};
 pub use mounted::{Mounted, Recording};
-pub use power::{Bytes, Loss, Model, after};
+pub use power::{Bytes, Loss, Model, after, after_in_one};
 pub use syncfs::{Watched, may_watch};

@@ -6,7 +6,7 @@ use fuser::{
     KernelConfig, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
     ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -27,6 +27,22 @@ pub struct Recording {
     pub base: Disk,
     /// What was done since.
     pub steps: Vec<Step>,
+}
+
+impl Recording {
+    /// What lies, or comes to lie, at or below these paths.
+    #[must_use]
+    pub fn owned(&self, paths: &[&str]) -> HashSet<Ino> {
+        let mut owned: HashSet<Ino> = paths.iter().flat_map(|path| self.base.numbers(Path::new(path))).collect();
+        for step in &self.steps {
+            if let Op::Make { place, ino, .. } = &step.op
+                && owned.contains(&place.0)
+            {
+                owned.insert(*ino);
+            }
+        }
+        owned
+    }
 }
 
 #[derive(Default)]
@@ -166,6 +182,7 @@ fn kind(node: &Node) -> FileType {
         Body::Dir(_) => FileType::Directory,
         Body::File(_) => FileType::RegularFile,
         Body::Link(_) => FileType::Symlink,
+        Body::Socket => FileType::Socket,
     }
 }
 
@@ -259,6 +276,16 @@ impl Filesystem for Served {
             Some(Body::Link(to)) => reply.data(to.as_os_str().as_bytes()),
             _ => reply.error(Errno::EINVAL),
         }
+    }
+
+    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, _: u32, reply: ReplyEntry) {
+        let body = match mode & libc::S_IFMT {
+            libc::S_IFREG => Body::File(Arc::default()),
+            libc::S_IFSOCK => Body::Socket,
+            _ => return reply.error(Errno::EPERM),
+        };
+        let made = self.state().make(place(parent, name), body, mode, req);
+        answer_entry(reply, made);
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {

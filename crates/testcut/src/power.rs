@@ -65,8 +65,24 @@ enum Keep {
 #[must_use]
 pub fn after(recording: &Recording, count: usize, loss: Loss) -> Disk {
     let steps = &recording.steps[..count];
+    replay(recording, steps.iter().zip(kept(steps, loss)))
+}
+
+/// The same, if the power fails in only one of two computers: what these objects are lies on that one's disk.
+#[must_use]
+pub fn after_in_one(recording: &Recording, count: usize, loss: Loss, its: &HashSet<Ino>) -> Disk {
+    let steps = &recording.steps[..count];
+    let is_its = |op: &Op| matches!(op, Op::SyncAll) || op.about().iter().any(|ino| its.contains(ino));
+    let lossy: Vec<Step> = steps.iter().filter(|step| is_its(&step.op)).cloned().collect();
+    let mut kept = kept(&lossy, loss).into_iter();
+    let keep = |step: &Step| if is_its(&step.op) { kept.next().unwrap() } else { Keep::Yes };
+    let kept: Vec<Keep> = steps.iter().map(keep).collect();
+    replay(recording, steps.iter().zip(kept))
+}
+
+fn replay<'a>(recording: &Recording, kept: impl Iterator<Item = (&'a Step, Keep)>) -> Disk {
     let mut disk = recording.base.clone();
-    for (step, keep) in steps.iter().zip(kept(steps, loss)) {
+    for (step, keep) in kept {
         match (&step.op, keep) {
             (_, Keep::No) => {}
             (Op::Write { ino, offset, bytes }, Keep::Length) => {
