@@ -31,6 +31,8 @@ const RUNS: usize = 3;
 /// What is on the disk, and what the program is to sync then.
 struct Workload {
     name: &'static str,
+    /// Two names that were given to the same: which one stays depends on what was noted first.
+    either: Option<[&'static str; 2]>,
     /// What both sides have; synced before all else, if this is not the first sync.
     before: fn(&Path),
     is_first: bool,
@@ -44,6 +46,7 @@ struct Uncut {
     left: Tree,
     right: Tree,
     conflicts: BTreeSet<(String, String)>,
+    either: Option<[&'static str; 2]>,
     code: i32,
     /// All that people wrote.
     wrote: HashSet<Arc<Vec<u8>>>,
@@ -89,6 +92,7 @@ const EVERYDAY: Workload = Workload {
         symlink("keep", at.join("left/link")).unwrap();
     },
     is_first: false,
+    either: None,
     changes: |at| {
         put(at.join("left/new"), "new");
         put(at.join("left/more/new"), noise(3, 6000));
@@ -112,6 +116,7 @@ const FEW_CHANGES: Workload = Workload {
     name: "few changes",
     before: EVERYDAY.before,
     is_first: false,
+    either: None,
     changes: |at| {
         put(at.join("left/new"), "new");
         save(at.join("left/saved"), noise(4, 9000));
@@ -134,6 +139,7 @@ const FIRST: Workload = Workload {
         symlink("both", at.join("right/link")).unwrap();
     },
     is_first: true,
+    either: None,
     changes: |_| {},
 };
 
@@ -145,6 +151,7 @@ const MANY: Workload = Workload {
         }
     },
     is_first: false,
+    either: None,
     changes: |at| {
         for i in 0..40 {
             let path = at.join(format!("left/d{}/{i}", i % 3));
@@ -168,6 +175,7 @@ const PLACES: Workload = Workload {
         put(at.join("left/t"), "was a file");
     },
     is_first: false,
+    either: None,
     changes: |at| {
         let mv = |from: &str, to: &str| fs::rename(at.join(from), at.join(to)).unwrap();
         // Round, for each other, and a file and a directory for each other.
@@ -192,6 +200,7 @@ const CONFLICTS: Workload = Workload {
         }
     },
     is_first: false,
+    either: Some(["moved here", "moved there"]),
     changes: |at| {
         put(at.join("left/both"), "both: left");
         put(at.join("right/both"), "both: right!");
@@ -283,6 +292,7 @@ fn record(world: &World, workload: &Workload) -> Uncut {
         left: side(&end, "left"),
         right: side(&end, "right"),
         conflicts: conflicts(&value),
+        either: workload.either,
         code: status.code().unwrap(),
         wrote: contents(&recording.base).into_values().collect(),
         recording,
@@ -309,8 +319,8 @@ impl Uncut {
         if let Some((path, strange)) = contents.iter().find(|(_, bytes)| !self.wrote.contains(*bytes)) {
             return Err(format!("{} holds what nobody wrote: {}", path.display(), text(strange)));
         }
-        for (side_name, expected) in [("left", &self.left), ("right", &self.right)] {
-            let found = side(disk, side_name);
+        let [left, right] = self.sides(disk);
+        for (side_name, found, expected) in [("left", left, &self.left), ("right", right, &self.right)] {
             if found != *expected {
                 let paths: BTreeSet<&PathBuf> = found.keys().chain(expected.keys()).collect();
                 let differs = paths.into_iter().filter(|path| found.get(*path) != expected.get(*path));
@@ -329,6 +339,37 @@ impl Uncut {
         Ok(())
     }
 
+    /// What both sides show. Where both of two names could have stayed, and both sides have the same one, it is that which stayed before.
+    fn sides(&self, disk: &Disk) -> [Tree; 2] {
+        let sides = ["left", "right"].map(|name| side(disk, name));
+        let Some([one, other]) = self.either else { return sides };
+        let has = |name: &str| sides.each_ref().map(|side| side.contains_key(Path::new(name)));
+        let (from, to) = match (has(one), has(other), self.left.contains_key(Path::new(one))) {
+            ([true, true], [false, false], false) => (one, other),
+            ([false, false], [true, true], true) => (other, one),
+            _ => return sides,
+        };
+        let renamed = |path: PathBuf| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(to),
+            Ok(rest) => Path::new(to).join(rest),
+            Err(_) => path,
+        };
+        sides.map(|side| side.into_iter().map(|(path, item)| (renamed(path), item)).collect())
+    }
+
+    /// Whether these are the conflicts that are to be. Of deletions and names, what was done already but not noted yet looks as if a person
+    /// had decided it so; which is what would be done anyway.
+    fn are_right(&self, found: &BTreeSet<(String, String)>) -> bool {
+        let open = |all: &BTreeSet<(String, String)>| -> BTreeSet<(String, String)> {
+            all.iter().filter(|(_, kind)| kind == "content").cloned().collect()
+        };
+        let may_be = |(path, kind): &(String, String)| {
+            let same = self.either.is_some_and(|names| names.contains(&path.as_str()));
+            self.conflicts.iter().any(|(p, k)| k == kind && (p == path || same))
+        };
+        open(found) == open(&self.conflicts) && found.iter().all(may_be)
+    }
+
     /// Starts the program on a disk as the power cut left it, until it is done, and looks at what it made of it.
     fn restart(&self, world: &World, disk: &Disk) -> Result<(), String> {
         let disk = Mounted::new(&world.at("disk"), disk).unwrap();
@@ -336,7 +377,7 @@ impl Uncut {
         let value = loop {
             let (value, code) = parse(&world::run(&mut sync_command(world)))?;
             runs += 1;
-            if code == self.code && conflicts(&value) == self.conflicts && (code == 1 || value["in_sync"] == true) {
+            if code == self.code && self.are_right(&conflicts(&value)) && (code == 1 || value["in_sync"] == true) {
                 break value;
             }
             if runs == RUNS {
@@ -609,6 +650,7 @@ const DEVICES: Workload = Workload {
     name: "two devices",
     before: EVERYDAY.before,
     is_first: true,
+    either: None,
     changes: EVERYDAY.changes,
 };
 
@@ -650,7 +692,8 @@ fn record_devices(world: &World) -> Uncut {
     let recording = std::thread::scope(|scope| {
         let mut watched = Watched::start(&mut Device::daemon(world, "right")).unwrap();
         let id = watched.child.id();
-        let attended = scope.spawn(|| watched.attend(&disk).unwrap());
+        let on = &disk;
+        let attended = scope.spawn(move || watched.attend(on).unwrap());
         let sender = Device::start(world, "left");
         let receiver = Device {
             world,
@@ -671,6 +714,7 @@ fn record_devices(world: &World) -> Uncut {
         left: side(&end, "left"),
         right: side(&end, "right"),
         conflicts: BTreeSet::new(),
+        either: None,
         code: 0,
         wrote: contents(&recording.base).into_values().collect(),
         recording,
