@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Event } from "../backend";
+import type { Event, Status } from "../backend";
 import { FakeBackend } from "../backend/fake";
 import { worldNamed } from "../backend/fake/worlds";
 import { Store } from "./store.svelte";
@@ -58,6 +58,21 @@ test("events were lost: everything is asked for again, and nothing is said", asy
   tell({ event: "notice", message: "The disk is nearly full." });
   await vi.advanceTimersByTimeAsync(600);
   expect(store.toasts.shown).toHaveLength(1);
+  store.stop();
+});
+
+test("what was heard while the status was asked for is newer than the answer", async () => {
+  const { store, tell } = await started("team");
+  const old = store.status!;
+  let answer: (status: Status) => void = () => undefined;
+  vi.spyOn(store.backend, "status").mockImplementation(() => new Promise((resolve) => (answer = resolve)));
+  store.did();
+  await vi.advanceTimersByTimeAsync(600);
+  tell({ event: "folder", folder: { ...old.folders[0], state: "halted" } });
+  await vi.advanceTimersByTimeAsync(600);
+  answer(old);
+  await vi.advanceTimersByTimeAsync(600);
+  expect(store.status!.folders[0].state).toBe("halted");
   store.stop();
 });
 
