@@ -204,13 +204,13 @@ pub fn demo() -> Result<ExitCode> {
         anna.ask(&["conflicts"]).is_ok_and(|said| said.contains("brief.md"))
     })?;
 
-    println!("Ben also adds a film, and his line is slow: it stays on its way for a while.");
-    ben.ask(&["limit", "--up", "200k"])?;
+    println!("Anna also adds a film, and her line is slow: it stays on its way for a while.");
+    anna.ask(&["limit", "--up", "200k"])?;
     let film: Vec<u8> = (0..4_000_000_u64)
         .flat_map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
         .collect();
-    ben.put("film/stand.mov", film)?;
-    ben.put("film/cut list.txt", "Open on the door.\n")?;
+    anna.put("film/stand.mov", film)?;
+    anna.put("film/cut list.txt", "Open on the door.\n")?;
     drop(of_anna);
     println!(
         "\nThe window opens. Settle the conflict with a click: ben's folder is {}",
