@@ -551,6 +551,57 @@ fn a_transfer_goes_on_where_it_was_cut() {
 }
 
 #[test]
+fn a_large_file_on_its_way_holds_nothing_up() {
+    let world = World::new();
+    let (a, b) = pair(&world);
+    a.put("both", "one");
+    assert_same(&[&a, &b]);
+    // Both change one file while they are apart.
+    b.ask(&["pause"]);
+    a.put("both", "anna's");
+    b.put("both", "ben's");
+    b.ask(&["resume"]);
+    until("the conflict", || {
+        !b.json(&["conflicts"]).as_array().is_none_or(Vec::is_empty)
+    });
+    let mut random = 7u64;
+    let mut bytes = Vec::new();
+    while bytes.len() < 24 << 20 {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        bytes.extend_from_slice(&random.to_le_bytes());
+    }
+    b.ask(&["limit", "--down", "200k"]);
+    a.put("large", &bytes);
+    until("its beginning", || {
+        let partial = std::fs::read_dir(world.at("ben/.bifold/partial"));
+        partial
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|e| e.metadata().is_ok_and(|m| m.len() > 0))
+    });
+    // What is written on either side gets to the other, and what a person picks is settled.
+    b.put("from ben", "now");
+    a.gets("from ben", "now");
+    a.put("from anna", "now");
+    b.gets("from anna", "now");
+    b.ask(&["resolve", "team", "both", "--pick", "theirs"]);
+    b.gets("both", "anna's");
+    assert!(!world.exists("ben/large"), "it came too soon for this to show anything");
+    let so_far = b.received_from("anna");
+    b.ask(&["limit", "--down", "0"]);
+    until("the whole", || world.exists("ben/large"));
+    assert_same(&[&a, &b]);
+    // It went on all the time.
+    let all = b.received_from("anna");
+    assert!(
+        so_far > 0 && all < bytes.len() as u64 * 11 / 10,
+        "{all} bytes for {}",
+        bytes.len()
+    );
+}
+
+#[test]
 fn bytes_come_from_all_who_have_them() {
     let world = World::new();
     let (a, b) = pair(&world);

@@ -139,6 +139,8 @@ pub enum Effect {
     Commit(ReplicaId, Commit),
     /// Take steps; answer with [`Input::Applied`] and [`Input::ApplyEnded`].
     Apply(ReplicaId, Vec<ToApply>),
+    /// Something else waits until the steps that are being taken are: no more are to be begun than can be finished soon.
+    MakeRoom(ReplicaId),
     /// A session with a replica of another device ended, as one of the two is not what it should be.
     Refuse {
         /// The one that is attached here.
@@ -353,6 +355,7 @@ impl Core {
             Input::Decide(decide) => {
                 self.decisions.push(decide);
                 self.replan();
+                self.decide_amid_steps();
             }
             Input::Allow(id) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
@@ -435,7 +438,19 @@ impl Core {
         for id in self.order.clone() {
             self.advance_host(id);
         }
+        self.make_room();
         self.talk();
+    }
+
+    /// Steps may take long, and what waits for them is not to.
+    fn make_room(&mut self) {
+        for (id, host) in &mut self.hosts {
+            let waits = host.dirty.is_some() || host.plan_due;
+            if matches!(host.phase, Phase::Applying(_)) && waits && !host.makes_room {
+                host.makes_room = true;
+                self.effects.push_back(Effect::MakeRoom(*id));
+            }
+        }
     }
 
     fn advance_host(&mut self, id: ReplicaId) {

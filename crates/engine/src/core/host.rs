@@ -69,6 +69,8 @@ pub(crate) struct Host {
     pub(crate) steps_done: u64,
     /// Steps taken before the plan that is being applied.
     pub(crate) steps_before: u64,
+    /// The steps that are being taken are to make room for something that waits.
+    pub(crate) makes_room: bool,
     /// The next plan is to be for everything.
     pub(crate) plan_whole: bool,
     pub(crate) moved: Moved,
@@ -112,6 +114,7 @@ impl Host {
             again: 0,
             steps_done: 0,
             steps_before: 0,
+            makes_room: false,
             plan_whole: false,
             moved: Moved::default(),
             ignore: None,
