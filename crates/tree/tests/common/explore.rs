@@ -75,8 +75,9 @@ struct Deed {
     dot: Option<Dot>,
     /// The deeds that the disk reflected before; of a pick, those that the replica knew.
     seen: u32,
-    /// The nodes it put somewhere else.
+    /// The nodes it put somewhere else, and those it deleted.
     moved: Vec<NodeId>,
+    deleted: Vec<NodeId>,
 }
 
 /// How some bytes were taken off a disk that showed them.
@@ -317,7 +318,8 @@ impl State {
             Op::Move(_, from, to) => {
                 moved = w.devices[d].replica.recorded_at(from).map(|r| r.nodes).unwrap_or_default();
                 // What it goes over may be read as deleted, or as another content of that file: neither is asked for.
-                let over = w.devices[d].disk.get(to).map(|o| o.data.clone());
+                let data = |path: &str| w.devices[d].disk.get(path).map(|o| o.data.clone());
+                let over = data(to).filter(|over| Some(over) != data(from).as_ref());
                 let kill = Kill {
                     nodes: self.chain(d, to, to).concat(),
                     ..gone(Vec::new())
@@ -354,11 +356,15 @@ impl State {
         }
         let device = &self.world.devices[d];
         let now = device.replica.have().time(device.id);
+        let own = |dot: &Dot| (dot.replica, dot.time) == (device.id, now);
         // (What is moved over another may be read as another content of that one.)
         moved.retain(|n| {
             let node = device.replica.node(*n);
-            node.is_some_and(|n| n.places.iter().any(|(dot, _)| (dot.replica, dot.time) == (device.id, now)))
+            node.is_some_and(|n| n.places.iter().any(|(dot, _)| own(dot)))
         });
+        let nodes_now = device.replica.changed_since(0).into_iter();
+        let with_it = nodes_now.filter(|n| n.gones.iter().any(|(dot, _)| own(dot)));
+        let deleted_nodes = with_it.map(|n| n.id).collect();
         self.deeds.push(Deed {
             replica: d,
             dot: (now > time).then_some(Dot {
@@ -367,6 +373,7 @@ impl State {
             }),
             seen,
             moved,
+            deleted: deleted_nodes,
         });
         self.note_kills(d, nodes, killed, deleted, &before);
         self.known[d] |= bit(deed);
@@ -447,11 +454,19 @@ impl State {
         self.deed_of(dot).is_none_or(|of| self.deeds[deed].seen & bit(of) != 0)
     }
 
-    /// Whether the bytes escaped a deletion: someone who had not seen it moved them, or a directory that was deleted with them.
+    /// Whether the bytes escaped a deletion: someone who had not seen it moved them, or a directory that was deleted with them; and
+    /// nobody deleted that who had seen that it was moved.
     fn escaped(&self, kill: &Kill) -> bool {
-        let moved = |level: &Vec<NodeId>, deed: &Deed| !level.is_empty() && level.iter().all(|n| deed.moved.contains(n));
-        (0..self.deeds.len())
-            .any(|r| self.concurrent(r, kill.deed) && kill.chain.iter().any(|level| moved(level, &self.deeds[r])))
+        let moved = |level: &[NodeId], r: usize| !level.is_empty() && level.iter().all(|n| self.deeds[r].moved.contains(n));
+        let deleted = |level: &[NodeId], r: usize| {
+            let after = |deed: &&Deed| deed.seen & bit(r) != 0;
+            let mut later = self.deeds.iter().filter(after);
+            later.any(|deed| level.iter().any(|n| deed.deleted.contains(n)))
+        };
+        (0..self.deeds.len()).filter(|r| self.concurrent(*r, kill.deed)).any(|r| {
+            let mut levels = kill.chain.iter();
+            levels.any(|level| moved(level, r) && !deleted(level, r))
+        })
     }
 
     // ---- rest
@@ -517,9 +532,12 @@ impl State {
                 );
             }
         }
+        // (Of a file that lives on, those contents are there that no deletion has seen.)
+        let nodes: BTreeSet<NodeId> = projection.iter().flat_map(|e| e.nodes.iter().copied()).collect();
+        let lives = |k: &Kill| k.nodes.iter().any(|n| nodes.contains(n));
         for (data, kills) in self.kills.iter().filter(|(data, _)| !live.contains_key(*data)) {
             need!(
-                SAME.contains(&data.as_str()) || kills.iter().any(|k| k.replaced || !self.escaped(k)),
+                SAME.contains(&data.as_str()) || kills.iter().any(|k| k.replaced || lives(k) || !self.escaped(k)),
                 "lost: {data}, which was moved by someone who had not seen that it was deleted"
             );
         }
@@ -857,11 +875,9 @@ impl Name<'_> {
                     .extend([kill.replaced, escaped, state.has_concurrent(kill.deed)].map(u8::from));
                 self.number(kill.nodes.len());
                 kill.nodes.iter().for_each(|n| self.node_id(*n));
-                if !kill.replaced && !escaped {
-                    for level in &kill.chain {
-                        self.number(level.len());
-                        level.iter().for_each(|n| self.node_id(*n));
-                    }
+                for level in &kill.chain {
+                    self.number(level.len());
+                    level.iter().for_each(|n| self.node_id(*n));
                 }
                 all.push(std::mem::take(&mut self.bytes));
             }
@@ -874,7 +890,7 @@ impl Name<'_> {
             .deeds
             .iter()
             .enumerate()
-            .filter(|(i, d)| everyone & bit(*i) == 0 && !d.moved.is_empty())
+            .filter(|(i, d)| !d.moved.is_empty() && (everyone & bit(*i) == 0 || state.has_concurrent(*i)))
         {
             self.deed(deed.1);
             deed.1.moved.iter().for_each(|n| self.node_id(*n));
