@@ -356,6 +356,14 @@ impl State {
         }
         let device = &self.world.devices[d];
         let now = device.replica.have().time(device.id);
+        // What the replica had heard of already, and did not show: now it does.
+        if now == time {
+            let places = moved.iter().filter_map(|n| device.replica.node(*n)).flat_map(|n| &n.places);
+            let heard = places
+                .filter_map(|(dot, _)| self.deed_of(*dot))
+                .fold(0, |all, of| all | bit(of));
+            self.shown[d] |= heard & self.known[d];
+        }
         let own = |dot: &Dot| (dot.replica, dot.time) == (device.id, now);
         // (What is moved over another may be read as another content of that one.)
         moved.retain(|n| {
@@ -567,14 +575,12 @@ impl State {
                 .flat_map(|n| &n.gones)
                 .filter_map(|(dot, _)| self.deed_of(*dot))
                 .collect();
-            for side in &c.sides {
-                let edit = self.deed_of(side.dot);
-                let unseen = |o: &usize| edit.is_none_or(|edit| edit != *o && self.deeds[edit].seen & bit(*o) == 0);
-                need!(
-                    deletions.iter().any(unseen),
-                    "listed, though who wrote it had seen that it was deleted: {c:?}"
-                );
-            }
+            let unseen = |edit: Option<usize>, o: usize| edit.is_none_or(|edit| edit != o && self.deeds[edit].seen & bit(o) == 0);
+            let mut edits = c.sides.iter().map(|side| self.deed_of(side.dot));
+            need!(
+                edits.all(|edit| deletions.iter().any(|o| unseen(edit, *o))),
+                "listed, though who wrote it had seen that it was deleted: {c:?}"
+            );
         }
         Ok(())
     }
