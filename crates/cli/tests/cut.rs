@@ -455,7 +455,10 @@ fn seed() -> u64 {
 fn tries() -> Option<usize> {
     match std::env::var("BIFOLD_CUTS") {
         Ok(text) if text == "all" => None,
-        Ok(text) => Some(text.parse().expect("BIFOLD_CUTS: a number, or `all`")),
+        Ok(text) => Some(
+            text.parse()
+                .unwrap_or_else(|e| panic!("BIFOLD_CUTS is a number, or `all`: {e}")),
+        ),
         Err(_) => Some(FEW),
     }
 }
