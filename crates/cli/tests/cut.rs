@@ -771,21 +771,19 @@ fn power_fails_in_a_device_that_receives() {
 fn a_program_that_forgets_to_sync_is_found_out() {
     with_disks(|world| {
         let mut uncut = record(world, &EVERYDAY);
-        // What is synced of the index stays.
-        let home: HashSet<u64> = {
-            let base = &uncut.recording.base;
-            let of_home = |path: &str| base.find(Path::new(path)).unwrap();
-            let mut home = HashSet::from([of_home("home")]);
-            home.extend(uncut.recording.steps.iter().filter_map(|step| match &step.op {
-                Op::Make { place, ino, .. } if place.0 == of_home("home") => Some(*ino),
-                _ => None,
-            }));
-            home.insert(of_home("home/index.db"));
-            home
-        };
+        // What is synced of the index and the markers stays.
+        let base = &uncut.recording.base;
+        let at = |path: &str| base.find(Path::new(path)).unwrap();
+        let dirs = [at("home"), at("left/.bifold"), at("right/.bifold")];
+        let mut own = HashSet::from(dirs);
+        own.insert(at("home/index.db"));
+        own.extend(uncut.recording.steps.iter().filter_map(|step| match &step.op {
+            Op::Make { place, ino, .. } if dirs.contains(&place.0) => Some(*ino),
+            _ => None,
+        }));
         let before = uncut.recording.steps.len();
         uncut.recording.steps.retain(|step| match &step.op {
-            Op::Sync { ino, .. } => home.contains(ino),
+            Op::Sync { ino, .. } => own.contains(ino),
             Op::SyncAll => false,
             _ => true,
         });
