@@ -4,7 +4,13 @@
 //! A run takes some of all states; `BIFOLD_CUTS=N` takes N of each workload, `BIFOLD_CUTS=all` all of them (an hour), and `BIFOLD_SEED`
 //! other random ones. With `--nocapture` they say how many there were.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod world;
 
