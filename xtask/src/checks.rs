@@ -69,6 +69,7 @@ pub fn prove(count: u32) -> Result<ExitCode> {
     for (what, package, test) in [
         ("of trees", "bifold-tree", "histories"),
         ("of devices", "bifold-testkit", "apart"),
+        ("of what people see", "bifold-testkit", "mysteries"),
     ] {
         step(
             &format!("{count} random histories {what}"),
