@@ -135,7 +135,9 @@ impl<'f, 'w> Playing<'f, 'w> {
                     let value = *value.ok_or_else(|| format!("{}: {conflict:#}", device.name))?;
                     sides.insert(value);
                     // It can be had, too.
-                    let whose = side["devices"][0].as_str().ok_or_else(|| format!("nobody has a side: {conflict:#}"))?;
+                    let whose = side["devices"][0]
+                        .as_str()
+                        .ok_or_else(|| format!("nobody has a side: {conflict:#}"))?;
                     let run = device.try_ask(&["cat", "team", &name, "--side", whose]);
                     if value_of(run.out.trim_end().as_bytes()) != value {
                         return Err(format!("{}: the side {value} of {whose} cannot be had: {run:?}", device.name));
@@ -244,7 +246,10 @@ impl Stage for Playing<'_, '_> {
 /// Plays deeds, and tells what came of it.
 fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<String, Failed> {
     let (trace, pulls) = play(&mut stage, deeds).map_err(|failed| *failed)?;
-    let pulls: Vec<String> = pulls.iter().map(|pull| format!("before {}: {pull}\n", pull.before + 1)).collect();
+    let pulls: Vec<String> = pulls
+        .iter()
+        .map(|pull| format!("before {}: {pull}\n", pull.before + 1))
+        .collect();
     Ok(format!("{}{}", tell(&trace), pulls.concat()))
 }
 

@@ -156,7 +156,9 @@ impl Stage for Simulated {
         let mut all = Vec::new();
         for file in &FILES[..files] {
             let of = |kind: &str| listing.conflicts.iter().find(|c| c.path == *file && c.kind == kind);
-            let ids = of("content").into_iter().flat_map(|c| c.sides.iter().filter_map(|(_, id)| id.as_ref()));
+            let ids = of("content")
+                .into_iter()
+                .flat_map(|c| c.sides.iter().filter_map(|(_, id)| id.as_ref()));
             let sides: BTreeSet<Value> = ids.map(|id| written.get(id).copied().unwrap_or(STRANGE)).collect();
             let shown = trees.iter().map(|tree| match tree.get(*file) {
                 Some(Thing::File { bytes, .. }) => Some(value_of(bytes)),
@@ -181,7 +183,10 @@ fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<String, Failed> {
     let played = catch_unwind(AssertUnwindSafe(|| play(&mut stage, deeds)));
     match played {
         Ok(Ok((trace, pulls))) => {
-            let pulls: Vec<String> = pulls.iter().map(|pull| format!("before {}: {pull}\n", pull.before + 1)).collect();
+            let pulls: Vec<String> = pulls
+                .iter()
+                .map(|pull| format!("before {}: {pull}\n", pull.before + 1))
+                .collect();
             Ok(format!("{}{}", tell(&trace), pulls.concat()))
         }
         Ok(Err(failed)) => Err(*failed),
@@ -254,6 +259,9 @@ fn spoilt_devices_are_found_out() {
             }
         }
         assert!(found >= 8, "{spoil:?} is found out {found} times in 20");
-        assert!(kinds.is_superset(&BTreeSet::from(["alive"])) || kinds.contains("invented"), "{spoil:?}: {kinds:?}");
+        assert!(
+            kinds.is_superset(&BTreeSet::from(["alive"])) || kinds.contains("invented"),
+            "{spoil:?}: {kinds:?}"
+        );
     }
 }

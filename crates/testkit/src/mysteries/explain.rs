@@ -37,7 +37,10 @@ pub struct Pull {
 
 impl fmt::Display for Pull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let took = self.took.iter().map(|(by, value)| format!("{} by {}", Told(*value), DEVICES[*by]));
+        let took = self
+            .took
+            .iter()
+            .map(|(by, value)| format!("{} by {}", Told(*value), DEVICES[*by]));
         let (device, file) = (DEVICES[self.device], FILES[self.file]);
         write!(f, "{device} pulls of {file}: {}", list(took))
     }
@@ -199,7 +202,11 @@ impl<'a> Search<'a> {
             };
             if let Some((device, value)) = event {
                 let to_be_had = if away[device].is_some() { usize::MAX } else { i };
-                events.push(Event { device, value, to_be_had });
+                events.push(Event {
+                    device,
+                    value,
+                    to_be_had,
+                });
             }
             let here = match step {
                 Step::Read(_, f, _) | Step::Write(_, f, _, _) | Step::Delete(_, f, _) => *f == file,
@@ -210,7 +217,10 @@ impl<'a> Search<'a> {
                 steps.push((i, step, away.iter().map(|since| since.unwrap_or(i)).collect()));
             }
         }
-        assert!(events.len() <= Set::BITS as usize, "so many writes of one file cannot be explained");
+        assert!(
+            events.len() <= Set::BITS as usize,
+            "so many writes of one file cannot be explained"
+        );
         Search {
             file,
             events,
@@ -325,7 +335,9 @@ impl<'a> Search<'a> {
                 saw => {
                     let values = (0..state.seen.len()).filter_map(|e| search.events[e].value);
                     let all = values.map(Some).chain([None]);
-                    let could = all.filter(|v| !search.ways(state, device, heard[device], *v).is_empty()).collect();
+                    let could = all
+                        .filter(|v| !search.ways(state, device, heard[device], *v).is_empty())
+                        .collect();
                     Why::NotTo { device, saw, could }
                 }
             }
@@ -364,7 +376,11 @@ impl<'a> Search<'a> {
             }
             if shown.is_none() && live != 0 {
                 let could = alive.iter().copied().map(Some).collect();
-                self.fail(step, |_| Why::NotTo { device, saw: None, could });
+                self.fail(step, |_| Why::NotTo {
+                    device,
+                    saw: None,
+                    could,
+                });
                 return false;
             }
             next.known[device] = all;
@@ -386,7 +402,9 @@ impl<'a> Search<'a> {
     }
 
     fn note(&mut self, before: usize, device: usize, known: Set, then: Set) {
-        let took: Vec<_> = bits(then & !known).map(|e| (self.events[e].device, self.events[e].value)).collect();
+        let took: Vec<_> = bits(then & !known)
+            .map(|e| (self.events[e].device, self.events[e].value))
+            .collect();
         if !took.is_empty() {
             let file = self.file;
             self.pulls.push(Pull {

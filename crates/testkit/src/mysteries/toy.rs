@@ -53,7 +53,8 @@ impl Register {
         }
         let known = self.known.clone();
         let forgets = fault == Some(Fault::Forgets);
-        self.heads.retain(|dot, _| other.heads.contains_key(dot) || !other.known.contains(dot) || forgets);
+        self.heads
+            .retain(|dot, _| other.heads.contains_key(dot) || !other.known.contains(dot) || forgets);
         let new = other.heads.iter().filter(|(dot, _)| !known.contains(dot) || forgets);
         self.heads.extend(new.map(|(dot, value)| (*dot, *value)));
         self.known.extend(&other.known);

@@ -62,15 +62,28 @@ fn alive(device: usize, missing: &[Value], extra: &[Value]) -> Why {
 #[test]
 fn a_value_comes_to_another_device() {
     // (The paper's first: a write is read elsewhere, at once or later.)
-    let pulls = good(vec![write(A, 1, NONE), read(B, NONE), read(B, Some(1)), read(C, NONE), same(Some(1))]);
+    let pulls = good(vec![
+        write(A, 1, NONE),
+        read(B, NONE),
+        read(B, Some(1)),
+        read(C, NONE),
+        same(Some(1)),
+    ]);
     assert_eq!(pulls.len(), 1);
-    assert_eq!((pulls[0].before, pulls[0].device, &pulls[0].took), (2, B, &vec![(A, Some(1))]));
+    assert_eq!(
+        (pulls[0].before, pulls[0].device, &pulls[0].took),
+        (2, B, &vec![(A, Some(1))])
+    );
     assert_eq!(pulls[0].to_string(), "ben pulls of a: 1 by anna");
 }
 
 #[test]
 fn concurrent_writes_are_a_conflict_and_each_goes_on_showing_its_own() {
-    good(vec![write(A, 1, NONE), write(B, 2, NONE), settled([Some(1), Some(2), Some(2)], &[1, 2])]);
+    good(vec![
+        write(A, 1, NONE),
+        write(B, 2, NONE),
+        settled([Some(1), Some(2), Some(2)], &[1, 2]),
+    ]);
     good(vec![
         write(A, 1, NONE),
         write(B, 2, NONE),
@@ -81,7 +94,11 @@ fn concurrent_writes_are_a_conflict_and_each_goes_on_showing_its_own() {
     let trace = vec![write(A, 1, NONE), write(B, 2, NONE), same(Some(2))];
     assert_eq!(bad(trace).why, alive(A, &[1], &[]));
     // It shows the other's.
-    let trace = vec![write(A, 1, NONE), write(B, 2, NONE), settled([Some(2), Some(2), Some(2)], &[1, 2])];
+    let trace = vec![
+        write(A, 1, NONE),
+        write(B, 2, NONE),
+        settled([Some(2), Some(2), Some(2)], &[1, 2]),
+    ];
     assert_eq!(bad(trace).why, not_to(A, Some(2), &[Some(1)]));
     let trace = vec![write(A, 1, NONE), write(B, 2, NONE), read(A, Some(2))];
     assert_eq!(bad(trace).why, not_to(A, Some(2), &[Some(1)]));
@@ -91,7 +108,11 @@ fn concurrent_writes_are_a_conflict_and_each_goes_on_showing_its_own() {
 fn who_overwrites_a_value_has_seen_it() {
     good(vec![write(A, 1, NONE), write(B, 2, Some(1)), same(Some(2))]);
     // A conflict with something that was seen.
-    let trace = vec![write(A, 1, NONE), write(B, 2, Some(1)), settled([Some(1), Some(2), Some(2)], &[1, 2])];
+    let trace = vec![
+        write(A, 1, NONE),
+        write(B, 2, Some(1)),
+        settled([Some(1), Some(2), Some(2)], &[1, 2]),
+    ];
     assert_eq!(bad(trace).why, alive(A, &[], &[1]));
     // The second write replaced the first, so that the third is alone against it.
     let trace = vec![
@@ -141,7 +162,13 @@ fn a_write_that_was_dropped() {
 
 #[test]
 fn deletions() {
-    good(vec![write(A, 1, NONE), delete(B, 1), read(A, Some(1)), read(A, NONE), same(NONE)]);
+    good(vec![
+        write(A, 1, NONE),
+        delete(B, 1),
+        read(A, Some(1)),
+        read(A, NONE),
+        same(NONE),
+    ]);
     // The paper's: what was deleted comes back.
     let trace = vec![write(A, 1, NONE), delete(A, 1), same(Some(1))];
     assert_eq!(bad(trace).why, alive(A, &[], &[1]));
@@ -156,12 +183,28 @@ fn deletions() {
 
 #[test]
 fn a_deletion_of_one_side_leaves_the_other() {
-    let conflict = vec![write(A, 1, NONE), write(B, 2, NONE), settled([Some(1), Some(2), Some(1)], &[1, 2])];
-    good([conflict.clone(), vec![delete(A, 1), read(A, NONE), read(C, Some(2)), same(Some(2))]].concat());
+    let conflict = vec![
+        write(A, 1, NONE),
+        write(B, 2, NONE),
+        settled([Some(1), Some(2), Some(1)], &[1, 2]),
+    ];
+    good(
+        [
+            conflict.clone(),
+            vec![delete(A, 1), read(A, NONE), read(C, Some(2)), same(Some(2))],
+        ]
+        .concat(),
+    );
     let trace = [conflict.clone(), vec![delete(A, 1), same(NONE)]].concat();
     assert_eq!(bad(trace).why, alive(A, &[2], &[]));
     // Written over one's own side: the other stays.
-    good([conflict.clone(), vec![write(A, 3, Some(1)), settled([Some(3), Some(2), Some(3)], &[2, 3])]].concat());
+    good(
+        [
+            conflict.clone(),
+            vec![write(A, 3, Some(1)), settled([Some(3), Some(2), Some(3)], &[2, 3])],
+        ]
+        .concat(),
+    );
     let trace = [conflict, vec![write(A, 3, Some(1)), same(Some(3))]].concat();
     assert_eq!(bad(trace).why, alive(A, &[2], &[]));
 }
@@ -237,7 +280,11 @@ fn what_overwrote_both_lets_neither_be_shown() {
 
 #[test]
 fn at_rest_something_is_shown_of_a_conflict() {
-    let trace = vec![write(A, 1, NONE), write(B, 2, NONE), settled([Some(1), Some(2), NONE], &[1, 2])];
+    let trace = vec![
+        write(A, 1, NONE),
+        write(B, 2, NONE),
+        settled([Some(1), Some(2), NONE], &[1, 2]),
+    ];
     assert_eq!(bad(trace).why, not_to(C, NONE, &[Some(1), Some(2)]));
 }
 
