@@ -20,8 +20,10 @@ use world::World;
 use world::fleet::Device;
 use world::user::{exchange, rename_if_free};
 
-/// Traces that a run of the tests plays.
+/// Traces that a run of the tests plays, if there is time for them.
 const FEW: u64 = 12;
+/// After this it begins no other.
+const SHORT: Duration = Duration::from_secs(12);
 /// Traces that the same daemons play; then others are started.
 const MANY: u64 = 50;
 /// How often a trace is played while it is made smaller: not each play goes the same way.
@@ -33,8 +35,8 @@ const SHAPE: Shape = Shape {
     deeds: 50,
     in_place: false,
     amid: 0,
-    away: 25,
-    restart: 60,
+    away: 40,
+    restart: 150,
 };
 
 /// How a device is away.
@@ -193,13 +195,14 @@ impl Stage for Playing<'_, '_> {
         std::thread::sleep(Duration::from_millis(2 * u64::from(much)));
     }
 
-    fn away(&mut self, device: usize) {
-        let how = if self.random.one_in(2) { Away::Killed } else { Away::Paused };
+    fn away(&mut self, device: usize) -> bool {
+        let how = if self.random.one_in(3) { Away::Killed } else { Away::Paused };
         match how {
             Away::Killed => self.fleet.devices[device].kill(),
             Away::Paused => drop(self.fleet.devices[device].ask(&["pause"])),
         }
         self.away[device] = Some(how);
+        how == Away::Killed
     }
 
     fn back(&mut self, device: usize) {
@@ -210,9 +213,10 @@ impl Stage for Playing<'_, '_> {
         }
     }
 
-    fn restart(&mut self, device: usize) {
+    fn restart(&mut self, device: usize) -> Vec<usize> {
         self.fleet.devices[device].kill();
         self.fleet.devices[device].start();
+        Vec::new()
     }
 
     fn settle(&mut self, files: usize) -> Result<Vec<Settled>, String> {
@@ -262,10 +266,12 @@ fn no_mysteries_among_daemons() {
         None => (1..1 + number("BIFOLD_HISTORIES").unwrap_or(FEW), false),
     };
     let mut failed = Vec::new();
-    while !seeds.is_empty() {
+    let begun = Instant::now();
+    let is_over = || !long && begun.elapsed() > SHORT;
+    while !seeds.is_empty() && !is_over() {
         let world = World::new();
         let mut fleet = Fleet::new(&world);
-        for seed in seeds.by_ref().take(MANY as usize) {
+        for seed in seeds.by_ref().take(MANY as usize).take_while(|_| !is_over()) {
             let deeds = generate(seed, &SHAPE);
             match try_play(Playing::new(&mut fleet, seed), &deeds) {
                 Ok(told) if tells => eprintln!("{told}"),

@@ -102,8 +102,8 @@ pub enum Step {
     Away(usize),
     /// As of [`Deed`].
     Back(usize),
-    /// As of [`Deed`].
-    Restart(usize),
+    /// The program of a device is killed.
+    Killed(usize),
     /// What all came to, for each file.
     Settle(Vec<Settled>),
 }
@@ -141,7 +141,7 @@ impl fmt::Display for Step {
             Step::Sleep(much) => write!(f, "(time goes by: {much})"),
             Step::Away(d) => write!(f, "{} is away", DEVICES[*d]),
             Step::Back(d) => write!(f, "{} is back", DEVICES[*d]),
-            Step::Restart(d) => write!(f, "{}'s program is killed, and started anew", DEVICES[*d]),
+            Step::Killed(d) => write!(f, "{}'s program is killed", DEVICES[*d]),
             Step::Settle(files) => {
                 write!(f, "all have settled")?;
                 for (file, settled) in files.iter().enumerate() {

@@ -41,6 +41,8 @@ impl Simulated {
         let traits = |random: &mut Random| Traits {
             // Some disks cannot exchange files, some have coarse times.
             exchange: !random.one_in(6),
+            // (A number that is given again, with no time of birth beside it, makes a deletion and a new file a renaming.)
+            reuses_keys: false,
             ..Traits::default()
         };
         let devices: Vec<(&str, Traits)> = DEVICES[..3].iter().map(|name| (*name, traits(&mut random))).collect();
@@ -117,9 +119,10 @@ impl Stage for Simulated {
         self.go_on(usize::from(much));
     }
 
-    fn away(&mut self, device: usize) {
+    fn away(&mut self, device: usize) -> bool {
         self.away[device] = true;
         self.link();
+        false
     }
 
     fn back(&mut self, device: usize) {
@@ -127,8 +130,9 @@ impl Stage for Simulated {
         self.link();
     }
 
-    fn restart(&mut self, _: usize) {
+    fn restart(&mut self, device: usize) -> Vec<usize> {
         self.world.restart();
+        (0..3).filter(|other| *other != device).collect()
     }
 
     fn settle(&mut self, files: usize) -> Result<Vec<Settled>, String> {

@@ -8,6 +8,10 @@
 //! * Of the values it knows, those are *live* that no write it knows has seen. It goes on showing what it shows while that is live;
 //!   then it shows any live one; it shows nothing if there is none.
 //!
+//! * A program that is killed may have shown something without having noted it. What is then written over that has not seen it: it
+//!   becomes a conflict, as nobody could tell. This may be so for a device whose program is killed since all were last at rest, or will
+//!   be before they are again.
+//!
 //! A pull need not take the newest: what a device told may be a while on its way. Nothing is lost by looking for pulls only where a
 //! step needs them, and for the least of them: who knows less can pull more at any time, and a write that has seen less is
 //! pulled by who would have to pull the rest with it. So few ways are left to try, even where no explanation is found.
@@ -141,6 +145,8 @@ struct State {
     shown: Vec<Option<usize>>,
     /// What each event so far has seen.
     seen: Vec<Set>,
+    /// What a device knew and showed before its pulls since all were at rest, where its program is killed.
+    noted: Vec<BTreeSet<Set>>,
 }
 
 impl State {
@@ -149,6 +155,7 @@ impl State {
             known: vec![0; devices],
             shown: vec![None; devices],
             seen: Vec::new(),
+            noted: vec![BTreeSet::new(); devices],
         }
     }
 
@@ -172,6 +179,10 @@ struct Search<'a> {
     events: Vec<Event>,
     /// The steps that concern the file; for each device the step up to which it has heard others then.
     steps: Vec<(usize, &'a Step, Vec<usize>)>,
+    /// Programs that were killed, and when.
+    killed: Vec<(usize, usize)>,
+    /// When all were at rest.
+    rests: Vec<usize>,
     /// States for which there is no explanation from there on.
     hopeless: HashSet<(usize, State)>,
     /// The furthest step that was reached, and what was wrong there.
@@ -184,6 +195,7 @@ impl<'a> Search<'a> {
         let mut away: Vec<Option<usize>> = vec![None; devices];
         let mut events: Vec<Event> = Vec::new();
         let mut steps = Vec::new();
+        let (mut killed, mut rests) = (Vec::new(), Vec::new());
         for (i, step) in trace.iter().enumerate() {
             let event = match step {
                 Step::Away(d) => {
@@ -194,6 +206,14 @@ impl<'a> Search<'a> {
                     away[*d] = None;
                     let waiting = events.iter_mut().filter(|e| e.device == *d && e.to_be_had == usize::MAX);
                     waiting.for_each(|e| e.to_be_had = i);
+                    None
+                }
+                Step::Killed(d) => {
+                    killed.push((i, *d));
+                    None
+                }
+                Step::Settle(_) => {
+                    rests.push(i);
                     None
                 }
                 Step::Write(d, f, value, _) if *f == file => Some((*d, Some(*value))),
@@ -225,16 +245,30 @@ impl<'a> Search<'a> {
             file,
             events,
             steps,
+            killed,
+            rests,
             hopeless: HashSet::new(),
             failed: (0, Why::GaveUp),
             pulls: Vec::new(),
         }
     }
 
+    /// Whether what a device shows at this step may not have been noted.
+    fn is_killed(&self, step: usize, device: usize) -> bool {
+        let rest = |i: usize| self.rests.iter().filter(|rest| **rest < i).count();
+        self.killed.iter().any(|(i, d)| *d == device && rest(*i) == rest(step))
+    }
+
     /// The values among these that none of them has seen.
     fn live(&self, state: &State, known: Set) -> Set {
         let values = bits(known).filter(|e| self.events[*e].value.is_some());
         values.fold(0, |set, e| set | 1 << e) & !state.dead(known)
+    }
+
+    /// What a disk reflects of what its device knows: all but the open sides that it does not show.
+    fn reflected(&self, state: &State, known: Set, shown: Option<usize>) -> Set {
+        let shown: Set = shown.map_or(0, |e| 1 << e);
+        known & !(self.live(state, known) & !shown)
     }
 
     fn values(&self, set: Set) -> BTreeSet<Value> {
@@ -314,17 +348,30 @@ impl<'a> Search<'a> {
         };
         for (known, shown) in self.ways(state, device, heard[device], old) {
             let mut next = state.clone();
-            (next.known[device], next.shown[device]) = (known, shown);
-            if new.is_some() {
-                let event = next.seen.len();
-                let shown: Set = shown.map_or(0, |e| 1 << e);
-                next.seen.push(known & !(self.live(state, known) & !shown));
-                next.known[device] |= 1 << event;
-                next.shown[device] = Some(event);
+            if known != state.known[device] && self.is_killed(step, device) {
+                next.noted[device].insert(self.reflected(state, state.known[device], state.shown[device]));
             }
-            if self.go(at + 1, &next) {
-                self.note(step, device, state.known[device], known);
-                return true;
+            (next.known[device], next.shown[device]) = (known, shown);
+            let mut seen = vec![self.reflected(state, known, shown)];
+            if new.is_some() {
+                let own = bits(known).filter(|e| self.events[*e].device == device);
+                let own = own.fold(0, |set, e| set | state.with(e));
+                let less = next.noted[device].iter().map(|noted| (noted | own) & seen[0]);
+                let less: Vec<Set> = less.filter(|less| *less != seen[0]).collect();
+                seen.extend(less);
+            }
+            for seen in seen {
+                let mut next = next.clone();
+                if new.is_some() {
+                    let event = next.seen.len();
+                    next.seen.push(seen);
+                    next.known[device] |= 1 << event;
+                    next.shown[device] = Some(event);
+                }
+                if self.go(at + 1, &next) {
+                    self.note(step, device, state.known[device], known);
+                    return true;
+                }
             }
         }
         self.hopeless.insert((at, state.clone()));
@@ -384,6 +431,7 @@ impl<'a> Search<'a> {
                 return false;
             }
             next.known[device] = all;
+            next.noted[device].clear();
             next.shown[device] = shown.and_then(|v| (0..state.seen.len()).find(|e| self.events[*e].value == Some(v)));
         }
         let dead = state.dead(all);

@@ -16,12 +16,12 @@ pub trait Stage {
     fn delete(&mut self, device: usize, file: usize, how: How) -> Option<Value>;
     /// Lets some time go by.
     fn sleep(&mut self, much: u8);
-    /// A device hears nothing from now on, and nobody hears it.
-    fn away(&mut self, device: usize);
+    /// A device hears nothing from now on, and nobody hears it. Says whether its program was killed for that.
+    fn away(&mut self, device: usize) -> bool;
     /// It is there again.
     fn back(&mut self, device: usize);
-    /// Its program is killed, and started anew.
-    fn restart(&mut self, device: usize);
+    /// Its program is killed, and started anew. Says whose else.
+    fn restart(&mut self, device: usize) -> Vec<usize>;
     /// Waits until all have become the same, and says what they came to, for each of so many files.
     ///
     /// # Errors
@@ -85,7 +85,9 @@ pub fn play(stage: &mut dyn Stage, deeds: &[Deed]) -> Result<(Trace, Vec<Pull>),
             // (A shrunk list of deeds may have one of a pair alone.)
             Deed::Away(d) if !away[d] => {
                 away[d] = true;
-                stage.away(d);
+                if stage.away(d) {
+                    trace.push(Step::Killed(d));
+                }
                 Step::Away(d)
             }
             Deed::Back(d) if away[d] => {
@@ -94,8 +96,8 @@ pub fn play(stage: &mut dyn Stage, deeds: &[Deed]) -> Result<(Trace, Vec<Pull>),
                 Step::Back(d)
             }
             Deed::Restart(d) if !away[d] => {
-                stage.restart(d);
-                Step::Restart(d)
+                trace.extend(stage.restart(d).into_iter().map(Step::Killed));
+                Step::Killed(d)
             }
             Deed::Away(_) | Deed::Back(_) | Deed::Restart(_) => continue,
             Deed::Settle => {
@@ -212,16 +214,16 @@ impl<S: Stage> Stage for Spoilt<S> {
         self.stage.sleep(much);
     }
 
-    fn away(&mut self, device: usize) {
-        self.stage.away(device);
+    fn away(&mut self, device: usize) -> bool {
+        self.stage.away(device)
     }
 
     fn back(&mut self, device: usize) {
         self.stage.back(device);
     }
 
-    fn restart(&mut self, device: usize) {
-        self.stage.restart(device);
+    fn restart(&mut self, device: usize) -> Vec<usize> {
+        self.stage.restart(device)
     }
 
     fn settle(&mut self, files: usize) -> Result<Vec<Settled>, String> {

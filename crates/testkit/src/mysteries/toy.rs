@@ -194,16 +194,19 @@ impl Stage for Toy {
         (0..much).for_each(|_| self.work());
     }
 
-    fn away(&mut self, device: usize) {
+    fn away(&mut self, device: usize) -> bool {
         self.away[device] = true;
         self.mail.retain(|(to, ..)| *to != device);
+        false
     }
 
     fn back(&mut self, device: usize) {
         self.away[device] = false;
     }
 
-    fn restart(&mut self, _: usize) {}
+    fn restart(&mut self, _: usize) -> Vec<usize> {
+        Vec::new()
+    }
 
     fn settle(&mut self, files: usize) -> Result<Vec<Settled>, String> {
         let devices = self.copies.len();

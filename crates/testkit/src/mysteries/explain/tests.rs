@@ -264,6 +264,35 @@ fn the_order_of_pulls_is_looked_for() {
 }
 
 #[test]
+fn what_was_shown_and_not_noted() {
+    // Ben's program showed 1 and was killed before it could note that: what he then writes over it is a conflict.
+    let conflict = settled([Some(1), Some(2), Some(1)], &[1, 2]);
+    let over = vec![write(A, 1, NONE), write(B, 2, Some(1))];
+    assert_eq!(bad([over.clone(), vec![conflict.clone()]].concat()).why, alive(A, &[], &[1]));
+    good([over.clone(), vec![Step::Killed(B), conflict.clone()]].concat());
+    good([over.clone(), vec![Step::Killed(B), same(Some(2))]].concat());
+    good([vec![Step::Killed(B)], over.clone(), vec![conflict.clone()]].concat());
+    // Not so if it is another's, or all have been at rest since.
+    assert_eq!(
+        bad([over.clone(), vec![Step::Killed(C), conflict.clone()]].concat()).why,
+        alive(A, &[], &[1])
+    );
+    let rest = vec![
+        write(A, 1, NONE),
+        Step::Killed(B),
+        same(Some(1)),
+        write(B, 2, Some(1)),
+        conflict,
+    ];
+    assert_eq!(bad(rest).why, alive(A, &[], &[1]));
+    // What was dropped stays a mystery.
+    assert_eq!(
+        bad([over, vec![Step::Killed(B), same(Some(1))]].concat()).why,
+        alive(A, &[2], &[1])
+    );
+}
+
+#[test]
 fn what_overwrote_both_lets_neither_be_shown() {
     // Anna's 4 has seen both: cleo cannot show the other for it.
     let trace = vec![
