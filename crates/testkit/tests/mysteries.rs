@@ -242,7 +242,11 @@ fn no_mysteries_in_the_simulated_world() {
 /// A test of the test: what happens behind the back of those who look on is found out.
 #[test]
 fn spoilt_devices_are_found_out() {
-    let calm = Shape { amid: 0, ..SHAPE };
+    let calm = Shape {
+        amid: 0,
+        restart: 0,
+        ..SHAPE
+    };
     for spoil in [Spoil::DropsAWrite, Spoil::BringsBack, Spoil::Invents, Spoil::Loses] {
         let (mut found, mut kinds) = (0, BTreeSet::new());
         for seed in 0..20 {

@@ -8,9 +8,9 @@
 //! * Of the values it knows, those are *live* that no write it knows has seen. It goes on showing what it shows while that is live;
 //!   then it shows any live one; it shows nothing if there is none.
 //!
-//! * A program that is killed may have shown something without having noted it. What is then written over that has not seen it: it
-//!   becomes a conflict, as nobody could tell. This may be so for a device whose program is killed since all were last at rest, or will
-//!   be before they are again.
+//! * A program that is killed may have shown something without having noted it. What is then written over that has not seen it, and
+//!   it may itself pass for a write of that device: both make conflicts with what was seen, and lose nothing. This may be so for a
+//!   device whose program is killed since all were last at rest, or will be before they are again.
 //!
 //! A pull need not take the newest: what a device told may be a while on its way. Nothing is lost by looking for pulls only where a
 //! step needs them, and for the least of them: who knows less can pull more at any time, and a write that has seen less is
@@ -396,9 +396,11 @@ impl<'a> Search<'a> {
     fn settle(&mut self, at: usize, state: &State, settled: &Settled) -> bool {
         let step = self.steps[at].0;
         let all: Set = (0..state.seen.len()).fold(0, |set, e| set | 1 << e);
-        let live = self.live(state, all);
-        let alive = self.values(live);
         let mut next = state.clone();
+        let again = self.written_again(step, state, settled);
+        next.seen.iter_mut().for_each(|seen| *seen &= !again);
+        let live = self.live(&next, all);
+        let alive = self.values(live);
         for (device, (shown, sides)) in settled.shown.iter().zip(&settled.sides).enumerate() {
             let there: BTreeSet<Value> = sides.iter().copied().chain(*shown).collect();
             let written = self.values(all);
@@ -434,13 +436,28 @@ impl<'a> Search<'a> {
             next.noted[device].clear();
             next.shown[device] = shown.and_then(|v| (0..state.seen.len()).find(|e| self.events[*e].value == Some(v)));
         }
-        let dead = state.dead(all);
-        let deleted = bits(all & !dead).any(|e| self.events[e].value.is_none());
+        // Of a file that was made twice, each is one to be deleted, or not.
+        let births = bits(all)
+            .filter(|e| self.events[*e].value.is_some() && state.seen[*e] == 0)
+            .count();
+        let seen = if births > 1 { Set::MAX } else { !next.dead(all) };
+        let deleted = bits(all & seen).any(|e| self.events[e].value.is_none());
         if settled.edit_of_deleted && !deleted {
             self.fail(step, |_| Why::NothingDeleted);
             return false;
         }
         self.go(at + 1, &next)
+    }
+
+    /// What was overwritten, and is there, because a program that was killed had shown it.
+    fn written_again(&self, step: usize, state: &State, settled: &Settled) -> Set {
+        let there: BTreeSet<Value> = settled.sides.iter().flatten().copied().collect();
+        let is_again = |e: &usize| {
+            let event = &self.events[*e];
+            let shown_by_killed = (0..state.known.len()).any(|d| d != event.device && self.is_killed(step, d));
+            event.value.is_some_and(|v| there.contains(&v)) && shown_by_killed
+        };
+        (0..state.seen.len()).filter(is_again).fold(0, |set, e| set | 1 << e)
     }
 
     fn fail(&mut self, step: usize, why: impl FnOnce(&Search<'_>) -> Why) {

@@ -221,6 +221,20 @@ fn a_deletion_listed_against_an_edit() {
     good([apart.clone(), vec![listed(same(Some(2)))]].concat());
     let after = vec![same(Some(2)), write(A, 3, Some(2)), listed(same(Some(3)))];
     assert_eq!(bad([apart, after].concat()).why, Why::NothingDeleted);
+    // Who made it twice deleted one.
+    let twice = vec![write(A, 1, NONE), write(B, 2, NONE), delete(C, 1), write(A, 3, Some(1))];
+    let both = listed(settled([Some(3), Some(2), Some(3)], &[2, 3]));
+    good(
+        [
+            twice,
+            vec![
+                both.clone(),
+                write(A, 4, Some(3)),
+                listed(settled([Some(4), Some(2), Some(4)], &[2, 4])),
+            ],
+        ]
+        .concat(),
+    );
 }
 
 #[test]
@@ -272,9 +286,9 @@ fn what_was_shown_and_not_noted() {
     good([over.clone(), vec![Step::Killed(B), conflict.clone()]].concat());
     good([over.clone(), vec![Step::Killed(B), same(Some(2))]].concat());
     good([vec![Step::Killed(B)], over.clone(), vec![conflict.clone()]].concat());
-    // Not so if it is another's, or all have been at rest since.
+    // Not so if all have been at rest since, or if it is who wrote what was seen.
     assert_eq!(
-        bad([over.clone(), vec![Step::Killed(C), conflict.clone()]].concat()).why,
+        bad([over.clone(), vec![Step::Killed(A), conflict.clone()]].concat()).why,
         alive(A, &[], &[1])
     );
     let rest = vec![
