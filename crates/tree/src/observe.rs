@@ -556,7 +556,7 @@ impl<'a> Observing<'a> {
                 .into_iter()
                 .filter(|h| !open(h))
                 .collect();
-            // If it was deleted, and lives by what someone else wrote, it is there again: that is no question any more.
+            // Where this disk showed a deletion, what is written now has seen it.
             over.extend(self.settled(id, n, Register::Content));
             let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[], None);
             self.write(id, n, Value::Content(content), &over);

@@ -48,6 +48,8 @@ pub const EXAMPLES: &[Example] = &[
         "A: a=A2 | B: a=B1 | C: a=B1", "content a"),
     row("c", &["base a", "A edit a", "B <- A", "B delete a", "B create a"],
         "A: a=A1 | B: a=B1 | C: a=B1", "content a"),
+    row("c", &["base a", "A delete a", "B edit a", "A <- B", "A create a"],
+        "A: a=A1 | B: a=B1 | C: a=A1", "content a"),
     row("c", &["base a", "A edit a", "B <- A", "B delete a ..."],
         "a=A1", "edit-of-deleted a"),
     row("d", &["base a", "A delete a", "B move a b"],
