@@ -12,6 +12,7 @@ pub mod checks;
 pub mod device;
 pub mod disk;
 pub mod example;
+pub mod explore;
 pub mod fault;
 pub mod history;
 pub mod random;
