@@ -78,8 +78,11 @@ impl Bringing<'_> {
 pub(crate) struct ToBring<'a> {
     pub(crate) wanted: &'a Wanted,
     pub(crate) replaced: Option<&'a Extras>,
-    pub(crate) how: Box<dyn FnOnce(Bringing<'_>) -> Result<Brought, StageError> + Send>,
+    pub(crate) how: How,
 }
+
+/// How a file is brought.
+pub(crate) type How = Box<dyn FnOnce(Bringing<'_>) -> Result<Brought, StageError> + Send>;
 
 /// What became of it, as far as the one who asks is concerned.
 pub(crate) enum Waited {

@@ -2,7 +2,7 @@
 //!
 //! `BIFOLD_DEPTH`: how many operations, where there are few at a time; where there are more, it is one or two less. `BIFOLD_BOUNDS`: only those whose names begin so. `BIFOLD_SECONDS`: so long for each, at most. `BIFOLD_MUTANTS=all`:
 //! all planted faults are looked for, not only those that are known to lie within the bounds.
-#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
 mod common;
 

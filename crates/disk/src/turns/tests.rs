@@ -25,17 +25,17 @@ fn wanted(mtime_ns: i64) -> Wanted {
 }
 
 /// How a file is brought: once that is said, or not at all if it is told to stop.
-struct How {
+struct Source {
     come: Sender<()>,
     comes: Option<Receiver<()>>,
     begun: Arc<AtomicUsize>,
     stopped: Arc<AtomicUsize>,
 }
 
-impl How {
-    fn new() -> How {
+impl Source {
+    fn new() -> Source {
         let (come, comes) = channel();
-        How {
+        Source {
             come,
             comes: Some(comes),
             begun: Arc::default(),
@@ -80,7 +80,7 @@ fn until(holds: impl Fn() -> bool) {
 fn a_file_goes_on_coming_while_others_have_their_turn() {
     let dir = tempfile::tempdir().unwrap();
     let turns = turns(&dir);
-    let mut how = How::new();
+    let mut how = Source::new();
     turns.began();
     turns.make_room();
     assert!(matches!(how.ask(&turns, &wanted(1)), Waited::Enough));
@@ -95,7 +95,7 @@ fn a_file_goes_on_coming_while_others_have_their_turn() {
 fn steps_that_are_ready_do_not_wait_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let turns = turns(&dir);
-    let mut how = How::new();
+    let mut how = Source::new();
     turns.began();
     turns.steps_are_ready();
     assert!(matches!(how.ask(&turns, &wanted(1)), Waited::Enough));
@@ -114,7 +114,7 @@ fn steps_that_are_ready_do_not_wait_for_it() {
 fn what_no_plan_needs_is_not_brought_any_more() {
     let dir = tempfile::tempdir().unwrap();
     let turns = turns(&dir);
-    let mut how = How::new();
+    let mut how = Source::new();
     turns.began();
     turns.make_room();
     assert!(matches!(how.ask(&turns, &wanted(1)), Waited::Enough));
@@ -123,7 +123,7 @@ fn what_no_plan_needs_is_not_brought_any_more() {
     turns.ended(true);
     until(|| how.stopped.load(Ordering::Relaxed) == 1);
     // Who needs it again gets it.
-    let mut again = How::new();
+    let mut again = Source::new();
     again.come.send(()).unwrap();
     turns.began();
     assert!(matches!(again.ask(&turns, &wanted(1)), Waited::For(Ok(_))));
@@ -133,14 +133,14 @@ fn what_no_plan_needs_is_not_brought_any_more() {
 fn the_same_bytes_for_another_file_are_brought_anew() {
     let dir = tempfile::tempdir().unwrap();
     let turns = turns(&dir);
-    let (mut one, mut other) = (How::new(), How::new());
+    let (mut one, mut other) = (Source::new(), Source::new());
     turns.began();
     turns.make_room();
     assert!(matches!(one.ask(&turns, &wanted(1)), Waited::Enough));
     // As long as it is needed, the other waits.
     assert!(matches!(other.ask(&turns, &wanted(2)), Waited::Enough));
     assert_eq!(other.begun.load(Ordering::Relaxed), 0);
-    let mut other = How::new();
+    let mut other = Source::new();
     other.come.send(()).unwrap();
     turns.began();
     assert!(matches!(other.ask(&turns, &wanted(2)), Waited::For(Ok(_))));
@@ -151,7 +151,7 @@ fn the_same_bytes_for_another_file_are_brought_anew() {
 fn nothing_is_waited_for_once_the_program_is_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     let turns = turns(&dir);
-    let mut how = How::new();
+    let mut how = Source::new();
     turns.began();
     let waits = {
         let turns = turns.clone();
