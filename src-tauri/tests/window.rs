@@ -32,6 +32,10 @@ async fn two_people_share_disagree_and_settle() {
     of_ben.click("join-go").await;
     has(&b.join("plan.md"), "one\n").await;
     anna.tray_says("Up to date").await;
+    for window in [&of_anna, &of_ben] {
+        window.text("[data-testid=state-text]", |text| text == "Up to date").await;
+        window.text("header", |text| text.contains("2 devices")).await;
+    }
 
     // Both edit while one is paused, by the tray.
     ben.tray_click("Pause until resumed").await;

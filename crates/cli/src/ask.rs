@@ -180,14 +180,21 @@ impl Asking {
                 });
             }
             Command::Cat { folder, path, side } => {
-                let content: face::Content = client.post("/v1/cat", &face::Cat { folder, path, side }).await?;
+                let cat = face::Cat {
+                    folder,
+                    path: path.clone(),
+                    side,
+                };
+                let content: face::Content = client.post("/v1/cat", &cat).await?;
                 match &content.text {
                     // As it is, to the last byte.
                     Some(text) if !self.json => {
                         use std::io::Write as _;
                         let _ = std::io::stdout().write_all(text.as_bytes());
                     }
-                    _ => self.print(&content, show::content),
+                    _ if self.json => self.print(&content, show::content),
+                    // (Whoever reads this as the file's bytes is not to take words for them.)
+                    _ => eprintln!("{path} is not printed: {}", show::content(&content)),
                 }
                 return Ok(code(self.json || content.text.is_some()));
             }

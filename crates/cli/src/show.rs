@@ -281,6 +281,9 @@ pub fn differs(differs: &Differs) -> String {
     match &differs.diff {
         _ if differs.same => "they are the same".into(),
         Some(diff) => diff.clone(),
+        None if [differs.left, differs.right].contains(&ContentKind::TooLarge) => {
+            "they differ, and are too large to be compared line by line; bifold resolve decides between them all the same".into()
+        }
         None => "they differ, and not both are text".into(),
     }
 }

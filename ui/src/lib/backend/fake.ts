@@ -66,8 +66,7 @@ export class FakeBackend implements Backend {
   #newFolder(path: string, name: string, more: Partial<FolderStatus>): FolderStatus {
     if (!path.startsWith("/")) throw trouble("bad", "This is not a whole path.", "Begin it with a slash, or choose the directory.");
     if (this.#world.status.folders.some((one) => one.path === path)) throw trouble("in_the_way", "This directory is already in Bifold.");
-    const me = member(this.#world.status.device, this.#world.status.name, { role: more.role ?? "owner", connection: "none" });
-    const made = makeFolder(`folder-${this.#world.status.folders.length + 1}-${name}`, name, { path, devices: [me], ...more });
+    const made = makeFolder(`folder-${this.#world.status.folders.length + 1}-${name}`, name, { path, ...more });
     this.#world.status = { ...this.#world.status, folders: [...this.#world.status.folders, made] };
     this.#tell({ event: "folder", folder: made });
     return made;

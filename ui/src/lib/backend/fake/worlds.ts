@@ -104,15 +104,14 @@ const HOSTILE = [
 function hostile(now: number): World {
   const world = emptyWorld();
   const ana = "<b onclick=alert(3)>Ana</b>";
-  const me = member("dev-mira", world.status.name, { role: "owner", connection: "none" });
   world.status.folders = [
     folder("h", "<img src=x onerror=alert(4)>", {
       path: `/home/mira/${LONG}`, state: "needs_you", files: 10, conflicts: HOSTILE.length, role: "owner",
-      pending_in: { count: HOSTILE.length, bytes: 5_000, wire_bytes: 900 }, devices: [me, member("dev-ana", ana, { last_seen_ms: now })],
+      pending_in: { count: HOSTILE.length, bytes: 5_000, wire_bytes: 900 }, devices: [member("dev-ana", ana, { last_seen_ms: now })],
       problems: [{ path: HOSTILE[0], kind: "special", message: "<u>not underlined</u>" }],
       held: [{ path: HOSTILE[6], removals: 30, overwrites: 2, files: 40 }],
     }),
-    folder("rtl", "תיקייה של הצוות עם שם ארוך מאוד מאוד", { files: 3, devices: [me] }),
+    folder("rtl", "תיקייה של הצוות עם שם ארוך מאוד מאוד", { files: 3 }),
   ];
   world.devices.push(device("dev-ana", ana, { last_seen_ms: now }), device("dev-long", "A device name that goes on and on and on and on", { connection: "none", last_seen_ms: now - 90 * DAY }));
   world.pending.h = HOSTILE.map((path, at) => ({
