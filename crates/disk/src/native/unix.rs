@@ -365,4 +365,6 @@ impl Fs for NativeFs {
 }
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
