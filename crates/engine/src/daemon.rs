@@ -16,6 +16,8 @@ mod look;
 mod past;
 mod serve;
 
+pub use files::{is_folder_file, is_home_file};
+
 use crate::core::{Decide, Input};
 use crate::daemon::face::{
     Add, Allow, Event, FolderStatus, HostShare, Invitation, Invite, Join, Limit, Remove, RemoveDevice, Resolve, Resolved, Role,
@@ -48,8 +50,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Events that may wait for whoever listens.
 const EVENTS: usize = 4096;
-/// What comes from other devices and may wait.
-const FROM_PEERS: usize = 256;
+/// Packets from other devices that may wait: few, as each may have thousands of nodes.
+const FROM_PEERS: usize = 16;
 /// How often it is seen to that what ought to run does.
 const CARE: Duration = Duration::from_secs(5);
 /// How long the device that gave a ticket out may take to answer.

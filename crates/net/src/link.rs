@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// How long a device may take to answer when it is dialled, and to say hello.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,6 +35,10 @@ const QUEUE: usize = 4096;
 const NODES_AT_ONCE: usize = 4096;
 /// Requests of one peer that are answered at a time.
 const REQUESTS: u32 = 64;
+/// KiB that answers to one peer may hold at a time, of those it asked for: it may not read them.
+const ANSWERS_KIB: usize = 64 << 10;
+/// Of these, each answer counts for at least so many.
+const ANSWER_KIB: u64 = 64;
 /// Items that are read ahead of the wire, an answer.
 const ITEMS_AHEAD: usize = 16;
 /// Bytes of a frame that memory is taken for at a time.
@@ -179,6 +183,8 @@ struct PeerInner {
     out: mpsc::Sender<Packet>,
     /// It belongs to a folder of this device, as far as is known.
     known: AtomicBool,
+    /// Room for answers to it.
+    room: Semaphore,
     /// The number that was asked last whether it is there, and the last one that was answered.
     pings: AtomicU64,
     pong: AtomicU64,
@@ -614,7 +620,7 @@ impl Net {
     }
 
     async fn accept(&self) {
-        let greeted = Arc::new(tokio::sync::Semaphore::new(MOST_PEERS));
+        let greeted = Arc::new(Semaphore::new(MOST_PEERS));
         while let Some(incoming) = self.0.endpoint.accept().await {
             let Ok(place) = greeted.clone().try_acquire_owned() else {
                 incoming.refuse();
@@ -688,6 +694,7 @@ impl Net {
             dialled,
             out,
             known: AtomicBool::new(false),
+            room: Semaphore::new(ANSWERS_KIB),
             pings: AtomicU64::new(0),
             pong: AtomicU64::new(0),
             farewell: Mutex::default(),
@@ -819,6 +826,8 @@ impl Net {
             e.to_string()
         })?;
         let _ = send.set_priority(priority(request.lane));
+        let kib = u32::try_from((request.bytes() >> 10).max(ANSWER_KIB)).map_err(|e| e.to_string())?;
+        let _room = peer.0.room.acquire_many(kib).await.map_err(|e| e.to_string())?;
         let (items, mut answer) = mpsc::channel(ITEMS_AHEAD);
         self.0.answerer.answer(peer.device(), request, items);
         loop {

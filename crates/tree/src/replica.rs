@@ -535,6 +535,9 @@ impl Replica {
         {
             return Err(Malformed::Shape);
         }
+        if !self.records.are_rooted() {
+            return Err(Malformed::Shape);
+        }
         self.records.find_free();
         (self.clock, self.sequence, self.have) = (state.clock, state.sequence, state.have);
         self.acks.extend(state.acks);

@@ -124,9 +124,12 @@ impl Far for Fetcher {
                 };
                 let mut answer = self.ask(&peer, Lane::Interactive, wanted).await?;
                 let mut nodes = Vec::new();
+                let mut bytes = 0;
                 while let Some(node) = next(&mut answer, bifold_chunk::MAX_NODE_BYTES).await? {
+                    bytes += node.len();
                     nodes.push(node);
-                    if nodes.len() > Manifest::most_nodes(size) {
+                    // (What names the nodes of a level is less than that level.)
+                    if nodes.len() > Manifest::most_nodes(size) || bytes > 2 * bifold_chunk::max_encoded_bytes(size) {
                         return Err("a list of chunks without end".into());
                     }
                 }
