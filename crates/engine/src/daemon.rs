@@ -33,7 +33,7 @@ use bifold_disk::scan::Scope;
 use bifold_net::identity::KeyPlace;
 use bifold_net::keyring::Keyring;
 use bifold_net::limits::{Limits, Rates};
-use bifold_net::link::{Net, NetEvent, Options, Peer, Relay};
+use bifold_net::link::{Net, NetEvent, Options, Peer, Relay, Room};
 use bifold_net::membership::ReplicaName;
 use bifold_net::roster::{self, Roster};
 use bifold_net::ticket::{Secret, Ticket};
@@ -50,8 +50,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Events that may wait for whoever listens.
 const EVENTS: usize = 4096;
-/// Packets from other devices that may wait: few, as each may have thousands of nodes.
-const FROM_PEERS: usize = 16;
+/// What comes from other devices and may wait.
+const FROM_PEERS: usize = 256;
 /// How often it is seen to that what ought to run does.
 const CARE: Duration = Duration::from_secs(5);
 /// How long the device that gave a ticket out may take to answer.
@@ -910,7 +910,7 @@ impl Daemon {
             folder: number,
             bytes: told.encode().map_err(|e| failed(e.to_string()))?,
         };
-        let _ = self.to_hub.send(NetEvent::Packet(peer, again)).await;
+        let _ = self.to_hub.send(NetEvent::Packet(peer, again, Room::default())).await;
         let end = tokio::time::Instant::now() + LINK_WITHIN;
         let linked = || {
             self.lock()

@@ -209,7 +209,7 @@ impl Daemon {
             match event {
                 NetEvent::Up(peer) => self.up(&peer),
                 NetEvent::Down(peer, why) => self.down(&peer, &why, &mut tell),
-                NetEvent::Packet(peer, packet) => {
+                NetEvent::Packet(peer, packet, _room) => {
                     self.packet(&peer, packet, &mut tell);
                     said_by = Some(peer);
                 }
