@@ -341,7 +341,7 @@ fn the_home_is_its_users_alone() {
 #[test]
 fn connections_that_say_nothing_do_not_keep_others_out() {
     let world = World::new();
-    let scene = Scene::new(&world);
+    let mut scene = Scene::new(&world);
     let ticket = scene.ticket("editor");
     let rogues: Vec<Rogue> = (10..18).map(Rogue::new).collect();
     let before = scene.memory();
@@ -363,6 +363,10 @@ fn connections_that_say_nothing_do_not_keep_others_out() {
             wires.push(wire);
         }
     }
+    // Who belongs there gets in, all the same.
+    scene.ben.stop();
+    scene.ben.start();
+    scene.ben.sees("anna", true);
     scene.is_fine("connections that say nothing");
     let after = scene.memory();
     assert!(after < before + 150, "{before} MiB, then {after}");
@@ -994,7 +998,7 @@ fn floods_take_bounded_memory() {
         // Nothing of what comes back was read.
         let memory = scene.memory();
         most = most.max(memory);
-        assert!(memory < before + 400, "{what}: {before} MiB, then {memory}");
+        assert!(memory < before + 250, "{what}: {before} MiB, then {memory}");
         wire.close();
     };
     let sample = scene_member(&rogue, &ticket);
@@ -1052,7 +1056,7 @@ fn floods_take_bounded_memory() {
     assert!(open.len() <= 64, "{} requests at a time", open.len());
     std::thread::sleep(Duration::from_secs(2));
     let memory = scene.memory();
-    assert!(memory < before + 400, "unread answers: {before} MiB, then {memory}");
+    assert!(memory < before + 250, "unread answers: {before} MiB, then {memory}");
     scene.is_fine("floods");
     eprintln!("{before} MiB before, {most} at most in floods, {memory} with answers that nobody reads");
 }
@@ -1104,14 +1108,14 @@ fn a_million_tiny_records_take_bounded_memory() {
     let bytes: Vec<u8> = frames(&packet).concat();
     let before = scene.memory();
     let mut most = 0;
-    for _ in 0..70 {
+    for _ in 0..63 {
         assert!(wire.say_bytes(&bytes), "{:?}", scene.anna.log());
         most = most.max(scene.memory());
     }
     assert!(wire.is_heard());
     most = most.max(scene.memory());
     eprintln!("{before} MiB before, {most} at most; {} bytes for 16,000", bytes.len());
-    assert!(most < before + 400, "{before} MiB, then {most}");
+    assert!(most < before + 250, "{before} MiB, then {most}");
     scene.is_fine("a million records");
     assert_eq!(scene.paths(&scene.anna), PATHS);
 }
@@ -1169,10 +1173,14 @@ fn trees_that_nobody_would_make_are_shown_within_the_folder() {
         node(None, "DOC", Content::Dir),
     ]);
     // Many of one name; and deeper than any path can be.
-    nodes.extend((0..200).map(|_| node(None, "same", link("x"))));
+    nodes.extend((0..200).map(|n| {
+        let mut same = member.node(time + n, 100_000, NodeId::ROOT, "same", link(&format!("{n}")));
+        same.born = n;
+        same
+    }));
     let mut parent = None;
-    for _ in 0..1_200 {
-        let dir = node(parent, "deep", Content::Dir);
+    for _ in 0..60 {
+        let dir = node(parent, &"deep".repeat(25), Content::Dir);
         parent = Some(dir.id);
         nodes.push(dir);
     }

@@ -216,7 +216,7 @@ pub fn claims(bytes: &[u8]) {
     let honest = samples::roster();
     let mut ids: Vec<_> = honest.entries().map(Entry::id).collect();
     let mut forged: Vec<Entry> = Vec::new();
-    while !source.is_empty() && forged.len() < 40 {
+    while !source.is_empty() && forged.len() < 24 {
         let by = source.of(&[2, 3, 4, 5, 6u8]);
         let mut after = Vec::new();
         for _ in 0..source.below(4) {
@@ -240,8 +240,8 @@ pub fn claims(bytes: &[u8]) {
     a.merge(forged.clone()).unwrap();
     let mut b = Roster::joined(FOLDER, honest.root());
     b.merge(entries()).unwrap();
-    for entry in forged.iter().rev() {
-        b.merge([entry.clone()]).unwrap();
+    for some in forged.rchunks(7) {
+        b.merge(some.to_vec()).unwrap();
     }
     // What one has kept, the other is told.
     b.merge(a.entries().cloned().collect::<Vec<_>>()).unwrap();

@@ -14,7 +14,7 @@ use bifold_tree::{
     Stat, Survey, Vector,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The folder of all samples.
 pub const FOLDER: u64 = 7;
@@ -34,6 +34,12 @@ pub fn device(n: u8) -> [u8; 32] {
 /// A roster of an owner, another owner, an editor, a reader, and one who was removed: devices 0 to 4.
 #[must_use]
 pub fn roster() -> Roster {
+    // (Signing takes time.)
+    static ROSTER: OnceLock<Roster> = OnceLock::new();
+    ROSTER.get_or_init(signed_roster).clone()
+}
+
+fn signed_roster() -> Roster {
     let mut roster = Roster::found(FOLDER, &key(0), "anna").unwrap();
     for (n, role, name) in [
         (1, Role::Owner, "ben"),

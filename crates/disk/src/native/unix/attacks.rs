@@ -309,6 +309,7 @@ fn links_that_are_exchanged_for_directories_while_steps_are_taken_lead_nowhere()
         let before = all_below(&place.at("outside"));
         let stop = AtomicBool::new(false);
         let swaps = AtomicU64::new(0);
+        let begun = Instant::now();
         let tried = std::thread::scope(|scope| {
             for dirs in [&["d", "e/deep"][..], &[".bifold/stage", ".bifold/history"]] {
                 let (place, stop, swaps) = (&place, &stop, &swaps);
@@ -325,7 +326,11 @@ fn links_that_are_exchanged_for_directories_while_steps_are_taken_lead_nowhere()
                     }
                 });
             }
-            let tried = race(&place, Instant::now() + TIME);
+            let enough = |done, refused| {
+                let well = done > 20 && refused > 20 && swaps.load(Ordering::Relaxed) > 100;
+                begun.elapsed() > TIME && (well || begun.elapsed() > 20 * TIME)
+            };
+            let tried = race(&place, &enough);
             stop.store(true, Ordering::Relaxed);
             tried
         });
@@ -336,12 +341,12 @@ fn links_that_are_exchanged_for_directories_while_steps_are_taken_lead_nowhere()
     }
 }
 
-/// Takes all kinds of steps in `d` and `e/deep` until the end; how many were taken, and how many not.
+/// Takes all kinds of steps in `d` and `e/deep` until that is enough; how many were taken, and how many not.
 #[cfg(target_os = "linux")]
-fn race(place: &Place, end: Instant) -> (usize, usize) {
+fn race(place: &Place, enough: &dyn Fn(usize, usize) -> bool) -> (usize, usize) {
     let (mut done, mut refused) = (0, 0);
     let mut n = 0u64;
-    while Instant::now() < end {
+    while !enough(done, refused) {
         let mut actions = Vec::new();
         for dir in ["d", "e/deep"] {
             n += 1;
