@@ -8,6 +8,7 @@ use bifold_disk::fs::Fs;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::names::{Fold, MaxName, NameRules, System};
 use bifold_disk::stage::{Origin, Supply};
+use bifold_disk::turns::Turns;
 use bifold_testkit::disk::{SimFs, Thing, Traits};
 use bifold_testkit::moments::Moments;
 use bifold_tree::{
@@ -85,7 +86,8 @@ fn show(fs: &SimFs, from: &SimFs, replica: &mut Replica) {
                 leaving: step.leaving,
             })
             .collect();
-        let mut applier = Applier::new(fs, &ignore, &stop, run, 1);
+        let turns = Arc::new(Turns::new(Arc::new(fs.clone()), Box::new(|_| false)));
+        let mut applier = Applier::new(fs, &ignore, &turns, &stop, run, 1);
         let mut next = 0;
         applier.apply(&jobs, &|_| {}, &mut |applied, _| {
             for outcome in applied.outcomes {

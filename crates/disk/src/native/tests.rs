@@ -3,6 +3,7 @@
 use super::NativeFs;
 use crate::fs::{Entry, Fs, FsError};
 use bifold_tree::{Kind, Stat};
+use std::sync::Arc;
 
 fn root() -> (tempfile::TempDir, NativeFs) {
     let dir = tempfile::tempdir().unwrap();
@@ -22,7 +23,7 @@ fn read(fs: &NativeFs, path: &str) -> Vec<u8> {
     buf[..n].to_vec()
 }
 
-fn names(fs: &NativeFs, path: &str) -> Vec<String> {
+fn names(fs: &dyn Fs, path: &str) -> Vec<String> {
     fs.list(path).unwrap().into_iter().map(|(name, _)| name).collect()
 }
 
@@ -198,6 +199,7 @@ fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
     use crate::apply::{Applier, Job};
     use crate::ignore::Ignore;
     use crate::stage::Supply;
+    use crate::turns::Turns;
     use bifold_tree::{Action, Bytes, Outcome, Wanted};
     use std::sync::atomic::AtomicBool;
 
@@ -207,7 +209,8 @@ fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
         .collect();
     for bytes in [b"hello".to_vec(), long] {
         let (_dir, fs) = root();
-        Applier::prepare(&fs).unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(fs);
+        Applier::prepare(fs.as_ref()).unwrap();
         let content = bifold_chunk::hash_bytes(&bytes).unwrap().content;
         let right = bytes.len() as u64;
         let job = |(i, size): (usize, u64)| Job {
@@ -225,9 +228,11 @@ fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
             leaving: false,
         };
         let jobs: Vec<Job> = [right + 1, right, u64::MAX].into_iter().enumerate().map(job).collect();
-        let (ignore, stop, holder) = (Ignore::new(&[]).unwrap(), AtomicBool::new(false), Holder(bytes));
+        let (ignore, stop, holder) = (Ignore::new(&[]).unwrap(), AtomicBool::new(false), Arc::new(Holder(bytes)));
         let mut outcomes = Vec::new();
-        let mut applier = Applier::new(&fs, &ignore, &stop, 1, 1).with_far(Some(&holder));
+        let beside = |work: crate::turns::Work| std::thread::Builder::new().spawn(work).is_ok();
+        let turns = Arc::new(Turns::new(fs.clone(), Box::new(beside)));
+        let mut applier = Applier::new(fs.as_ref(), &ignore, &turns, &stop, 1, 1).with_far(Some(holder));
         applier.apply(&jobs, &|_| {}, &mut |applied, _| {
             outcomes.extend(applied.outcomes);
             true
@@ -236,6 +241,6 @@ fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
             matches!(outcomes[..], [Outcome::Missing, Outcome::Done(_), Outcome::Missing]),
             "{outcomes:?}"
         );
-        assert_eq!(names(&fs, ""), ["1"]);
+        assert_eq!(names(fs.as_ref(), ""), ["1"]);
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::apply::{Applied, Applier, Job};
 use crate::ignore::Ignore;
 use crate::stage::{Origin, Supply};
+use crate::turns::Turns;
 use bifold_chunk::ChunkId;
 use bifold_tree::{Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, Stat, Wanted};
 use std::collections::BTreeMap;
@@ -58,7 +59,8 @@ impl Place {
         };
         let jobs: Vec<Job> = actions.iter().map(job).collect();
         let mut outcomes = Vec::new();
-        let mut applier = Applier::new(self.fs.as_ref(), &ignore, &stop, next_run(), 2);
+        let turns = Arc::new(Turns::new(self.fs.clone(), Box::new(|_| false)));
+        let mut applier = Applier::new(self.fs.as_ref(), &ignore, &turns, &stop, next_run(), 2);
         applier.apply(&jobs, &|_| {}, &mut |applied: Applied, _| {
             outcomes.extend(applied.outcomes);
             true
