@@ -159,6 +159,29 @@ fn who_may_only_read_cannot_fill_it() {
 }
 
 #[test]
+fn who_may_only_read_cannot_make_what_an_owner_says_wait() {
+    let mut a = founded();
+    a.set(&key(0), device(1), Role::Reader, "reader").unwrap();
+    let told = a.clone();
+    // Each knows of the one before, and the owner of all.
+    for n in 0..MAX_OF_ITSELF {
+        a.set(&key(1), device(1), Role::Reader, &format!("{n}")).unwrap();
+    }
+    a.set(&key(0), device(1), Role::Removed, "reader").unwrap();
+    let words: Vec<Entry> = (0..500)
+        .map(|n| told.clone().set(&key(1), device(1), Role::Reader, &format!("other {n}")).unwrap())
+        .collect();
+    let mut b = told;
+    b.merge(words.clone()).unwrap();
+    b.merge(all(&a)).unwrap();
+    a.merge(words).unwrap();
+    for roster in [&a, &b] {
+        assert!(!roster.admits(&device(1)), "it is back, as what the removal hangs on is gone");
+        assert!(all(roster).len() <= 3 + 2 * MAX_OF_ITSELF, "{} entries", all(roster).len());
+    }
+}
+
+#[test]
 fn taking_away_wins_over_giving_at_the_same_time() {
     let mut a = founded();
     a.set(&key(0), device(1), Role::Owner, "second").unwrap();

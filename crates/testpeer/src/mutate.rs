@@ -38,6 +38,57 @@ const TRICKS: [&[u8]; 12] = [
 /// Longest bytes that are made.
 const LONGEST: usize = 64 << 10;
 
+/// Of samples that are frames, each with its length of four bytes: some of these, left out, said twice, in another order, or changed; with
+/// their right lengths, so that what follows a changed one is heard too.
+#[must_use]
+pub fn mutated_frames(samples: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+    let mut all: Vec<Vec<u8>> = samples.iter().flat_map(|sample| split(sample)).collect();
+    let mut frames = split(&samples[numbers.below(samples.len())]);
+    if all.is_empty() {
+        all.push(Vec::new());
+    }
+    for _ in 0..1 + numbers.below(4) {
+        let at = numbers.below(frames.len() + 1);
+        match numbers.below(6) {
+            0 if at < frames.len() => {
+                frames.remove(at);
+            }
+            1 if at < frames.len() => {
+                let other = numbers.below(frames.len());
+                frames.swap(at, other);
+            }
+            2 => {
+                let other = &all[numbers.below(all.len())];
+                frames.insert(at, other.clone());
+            }
+            _ if at < frames.len() => {
+                let other = all[numbers.below(all.len())].clone();
+                frames[at] = mutated(&[frames[at].clone(), other], numbers);
+            }
+            _ => {}
+        }
+    }
+    let mut bytes = Vec::new();
+    for frame in frames {
+        bytes.extend((frame.len() as u32).to_le_bytes());
+        bytes.extend(frame);
+    }
+    bytes
+}
+
+/// Frames without their lengths, as far as there are any.
+fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let Some((frame, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize) else {
+            break;
+        };
+        frames.push(frame.to_vec());
+        bytes = rest;
+    }
+    frames
+}
+
 /// One of the samples, changed in a few places.
 #[must_use]
 pub fn mutated(samples: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {

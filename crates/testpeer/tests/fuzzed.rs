@@ -8,7 +8,7 @@
     reason = "in a test a panic is a failed test"
 )]
 
-use bifold_testpeer::mutate::{Numbers, mutated};
+use bifold_testpeer::mutate::{Numbers, mutated, mutated_frames};
 use bifold_testpeer::{decoders, samples};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -109,6 +109,8 @@ fn fuzz(name: &str) {
         // What is made of bytes alone has no samples that are much better than any bytes.
         let bytes = if matches!(name, "tree" | "claims") {
             (0..numbers.below(200)).map(|_| numbers.next() as u8).collect()
+        } else if name == "session" && numbers.below(4) > 0 {
+            mutated_frames(&samples, &mut numbers)
         } else {
             mutated(&samples, &mut numbers)
         };
