@@ -188,12 +188,7 @@ impl Turns {
     }
 
     /// Has a file brought, or waits for it if it is being brought; tells how many bytes came.
-    pub(crate) fn bring(
-        self: &Arc<Turns>,
-        to_bring: ToBring<'_>,
-        stop: &AtomicBool,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Waited {
+    pub(crate) fn bring(self: &Arc<Turns>, to_bring: ToBring<'_>, stop: &AtomicBool, progress: &(dyn Fn(u64) + Sync)) -> Waited {
         let bytes = (to_bring.wanted.id(), to_bring.wanted.size);
         let waits_since = Instant::now();
         let mut how = Some(to_bring.how);

@@ -169,7 +169,11 @@ fn who_may_only_read_cannot_make_what_an_owner_says_wait() {
     }
     a.set(&key(0), device(1), Role::Removed, "reader").unwrap();
     let words: Vec<Entry> = (0..500)
-        .map(|n| told.clone().set(&key(1), device(1), Role::Reader, &format!("other {n}")).unwrap())
+        .map(|n| {
+            told.clone()
+                .set(&key(1), device(1), Role::Reader, &format!("other {n}"))
+                .unwrap()
+        })
         .collect();
     let mut b = told;
     b.merge(words.clone()).unwrap();

@@ -5,7 +5,7 @@ pub struct Numbers(pub u64);
 
 impl Numbers {
     /// The next one.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -15,7 +15,7 @@ impl Numbers {
 
     /// One below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.number() % end as u64) as usize
     }
 }
 
@@ -97,7 +97,7 @@ pub fn mutated(samples: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
     for _ in 0..numbers.below(6) {
         let at = numbers.below(bytes.len() + 1);
         match numbers.below(8) {
-            0 if at < bytes.len() => bytes[at] = numbers.next() as u8,
+            0 if at < bytes.len() => bytes[at] = numbers.number() as u8,
             1 if at < bytes.len() => bytes[at] ^= 1 << numbers.below(8),
             2 => bytes.truncate(at),
             3 => {

@@ -108,7 +108,7 @@ fn fuzz(name: &str) {
         let mut numbers = Numbers(seed);
         // What is made of bytes alone has no samples that are much better than any bytes.
         let bytes = if matches!(name, "tree" | "claims") {
-            (0..numbers.below(200)).map(|_| numbers.next() as u8).collect()
+            (0..numbers.below(200)).map(|_| numbers.number() as u8).collect()
         } else if name == "session" && numbers.below(4) > 0 {
             mutated_frames(&samples, &mut numbers)
         } else {

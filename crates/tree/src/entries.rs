@@ -53,6 +53,8 @@ pub(crate) struct Shown {
 
 /// Entries of directories, each by all its nodes.
 pub(crate) type Dirs = HashMap<Ix, Rc<Entry>>;
+/// The entries that nodes of one name make, each by their directory and the first of them.
+type Groups = HashMap<(Ix, Ix), SmallVec<[Entry; 1]>>;
 
 /// The nodes and the disk's records, looked at together.
 pub(crate) struct View<'a> {
@@ -63,8 +65,8 @@ pub(crate) struct View<'a> {
     pub(crate) at_hand: &'a dyn Fn(&ContentId) -> bool,
     /// The entries of directories that were asked for.
     dirs: RefCell<Dirs>,
-    /// Those that many nodes of one name and directory make, by the directory and the first of the nodes: each of them asks for all.
-    groups: RefCell<HashMap<(Ix, Ix), SmallVec<[Entry; 1]>>>,
+    /// Those that many nodes of one name and directory make: each of them asks for all.
+    groups: RefCell<Groups>,
 }
 
 /// From so many nodes of one name and directory on, what they make is kept.

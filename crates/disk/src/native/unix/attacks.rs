@@ -293,8 +293,8 @@ fn links_that_are_exchanged_for_directories_while_steps_are_taken_lead_nowhere()
             std::fs::create_dir_all(place.at(base).join("d")).unwrap();
             std::fs::create_dir_all(place.at(base).join("e/deep")).unwrap();
             for n in 0..4 {
-                std::fs::write(place.at(base).join(format!("d/f{n}")), format!("{base}")).unwrap();
-                std::fs::write(place.at(base).join(format!("e/deep/f{n}")), format!("{base}")).unwrap();
+                std::fs::write(place.at(base).join(format!("d/f{n}")), base).unwrap();
+                std::fs::write(place.at(base).join(format!("e/deep/f{n}")), base).unwrap();
             }
         }
         std::fs::write(place.at("root/source"), "hostile").unwrap();
