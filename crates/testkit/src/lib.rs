@@ -10,6 +10,7 @@
 
 pub mod disk;
 pub mod moments;
+pub mod mysteries;
 pub mod random;
 pub mod story;
 pub mod world;
