@@ -27,14 +27,14 @@ struct Part {
     share: f64,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     Part {
         what: "every small history of a tree",
         package: "bifold-tree",
         test: "exhaustive",
         filter: &[],
         longer: Longer::Seconds(&[("BIFOLD_DEPTH", "6")], "BIFOLD_SECONDS"),
-        share: 0.15,
+        share: 0.1,
     },
     Part {
         what: "random histories of trees",
@@ -58,7 +58,7 @@ const PARTS: [Part; 7] = [
         test: "mysteries",
         filter: &[],
         longer: Longer::Count("BIFOLD_HISTORIES", 500),
-        share: 0.15,
+        share: 0.1,
     },
     Part {
         what: "what people see, explained; real daemons",
@@ -67,6 +67,14 @@ const PARTS: [Part; 7] = [
         filter: &[],
         longer: Longer::Count("BIFOLD_HISTORIES", 5),
         share: 0.15,
+    },
+    Part {
+        what: "what peers may send",
+        package: "bifold-testpeer",
+        test: "fuzzed",
+        filter: &[],
+        longer: Longer::Count("BIFOLD_FUZZ_SECONDS", 1),
+        share: 0.1,
     },
     Part {
         what: "power cuts",

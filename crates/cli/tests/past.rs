@@ -105,7 +105,10 @@ fn sides_are_looked_at_before_one_is_picked() {
     assert!(diff.out.contains("-by anna") && diff.out.contains("+by ben"), "{diff:?}");
     assert_eq!(diff.code, Some(1));
     let run = a.try_ask(&["cat", "team", "photo", "--side", "theirs"]);
-    assert!(run.err.contains("no text") && run.out.is_empty() && run.code == Some(1), "{run:?}");
+    assert!(
+        run.err.contains("no text") && run.out.is_empty() && run.code == Some(1),
+        "{run:?}"
+    );
     let json = a.json(&["cat", "team", "photo", "--side", "theirs"]);
     assert_eq!((&json["kind"], &json["base64"]), (&"binary".into(), &"Ap+Slg==".into()));
     // What is too large is said to be so.

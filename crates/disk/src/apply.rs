@@ -81,8 +81,8 @@ pub struct Applier<'a> {
     turns: &'a Arc<Turns>,
     /// Other devices, if there are any.
     far: Option<Arc<dyn Far>>,
-    /// Large contents that are being fetched by this plan: each once.
-    fetched: Mutex<HashSet<ContentId>>,
+    /// Large contents that are being fetched by this plan, with their sizes: each once. (Who says a false size keeps nobody from the right one.)
+    fetched: Mutex<HashSet<(ContentId, u64)>>,
 }
 
 /// A job that waits for bytes, with what the file has besides them that they replace.
@@ -421,13 +421,13 @@ impl<'a> Applier<'a> {
     /// Fetches small files from other devices.
     fn stage_small(&self, jobs: &[Job], many: &[usize], progress: &(dyn Fn(u64) + Sync), done: &mut dyn FnMut(usize, Staged)) {
         let mut asked: Vec<(ContentId, u64)> = Vec::new();
-        let mut of: HashMap<ContentId, Vec<Awaited<'_>>> = HashMap::new();
+        let mut of: HashMap<(ContentId, u64), Vec<Awaited<'_>>> = HashMap::new();
         for i in many {
             let Some(wanted) = wanted(&jobs[*i].action) else { continue };
             match self.may_stage(&jobs[*i]) {
                 Err(outcome) => done(*i, Staged::No(outcome)),
                 Ok(replaced) => {
-                    let same = of.entry(wanted.id()).or_default();
+                    let same = of.entry((wanted.id(), wanted.size)).or_default();
                     if same.is_empty() {
                         asked.push((wanted.id(), wanted.size));
                     }
@@ -437,7 +437,7 @@ impl<'a> Applier<'a> {
         }
         if let Some(far) = self.far.as_ref().filter(|_| !asked.is_empty()) {
             far.contents(&asked, &mut |k, bytes| {
-                let Some(same) = asked.get(k).and_then(|(content, _)| of.get_mut(content)) else {
+                let Some(same) = asked.get(k).and_then(|asked| of.get_mut(asked)) else {
                     return false;
                 };
                 while let Some((i, wanted, replaced)) = same.last() {
@@ -515,7 +515,11 @@ impl<'a> Applier<'a> {
             return staged(job, brought);
         }
         // Where several files need what others have, one gets it, and the rest are copied from that one by the next plan.
-        let once = || self.fetched.lock().is_ok_and(|mut fetched| fetched.insert(wanted.id()));
+        let once = || {
+            self.fetched
+                .lock()
+                .is_ok_and(|mut fetched| fetched.insert((wanted.id(), wanted.size)))
+        };
         let far = far.filter(|_| once());
         if self.far.is_some() && far.is_none() && job.supply.origins.is_empty() {
             return Staged::No(Outcome::Missing);
@@ -539,7 +543,7 @@ impl<'a> Applier<'a> {
                 }
             }),
         };
-        match self.turns.bring(wanted.id(), to_bring, self.stop, progress) {
+        match self.turns.bring(to_bring, self.stop, progress) {
             Waited::For(brought) => staged(job, brought),
             Waited::Enough => Staged::No(Outcome::Deferred),
         }

@@ -132,7 +132,7 @@ fn bring_large(
             Arc::new(manifest.into_list())
         }
     };
-    let path = format!("{PARTIAL}/{}", content.hex());
+    let path = format!("{PARTIAL}/{}-{:x}", content.hex(), wanted.size);
     let before = format!("{path}.before");
     let kept = keep_longest(fs, &path, &before, &list, stop).map_err(StageError::Target)?;
     let mut out = fs.create(&path).map_err(StageError::Target)?;

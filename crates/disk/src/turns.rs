@@ -46,7 +46,8 @@ struct State {
     patient: bool,
     /// A large file was brought in this turn.
     brought: bool,
-    brings: HashMap<ContentId, Bring>,
+    /// By content, and size: who says a false size keeps nobody from the right one.
+    brings: HashMap<(ContentId, u64), Bring>,
 }
 
 /// A large file that is being brought, or is here and was not used yet.
@@ -95,21 +96,21 @@ pub(crate) enum Waited {
 /// Tells that a file was brought, or was not, however that came.
 struct Ending {
     turns: Arc<Turns>,
-    content: ContentId,
+    bytes: (ContentId, u64),
     result: Option<Result<Brought, StageError>>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         let mut state = self.turns.lock();
-        let Some(bring) = state.brings.get_mut(&self.content) else {
+        let Some(bring) = state.brings.get_mut(&self.bytes) else {
             return;
         };
         let result = self.result.take().unwrap_or(Err(StageError::Missing));
         // (What went wrong is told to those who wait. Whoever comes later has it tried again.)
         let unused = bring.cancel.load(Ordering::Relaxed) || (result.is_err() && bring.waiting == 0);
         if unused {
-            state.brings.remove(&self.content);
+            state.brings.remove(&self.bytes);
             self.turns.forget(result.ok());
         } else {
             bring.result = Some(result);
@@ -235,13 +236,8 @@ impl Turns {
     }
 
     /// Has a file brought, or waits for it if it is being brought; tells how many bytes came.
-    pub(crate) fn bring(
-        self: &Arc<Turns>,
-        content: ContentId,
-        to_bring: ToBring<'_>,
-        stop: &AtomicBool,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Waited {
+    pub(crate) fn bring(self: &Arc<Turns>, to_bring: ToBring<'_>, stop: &AtomicBool, progress: &(dyn Fn(u64) + Sync)) -> Waited {
+        let bytes = (to_bring.wanted.id(), to_bring.wanted.size);
         let mut how = Some(to_bring.how);
         let mut told = 0;
         let mut state = self.lock();
@@ -250,14 +246,14 @@ impl Turns {
                 return Waited::For(Err(StageError::Missing));
             }
             let full = state.running() >= AT_ONCE;
-            match state.brings.get_mut(&content) {
+            match state.brings.get_mut(&bytes) {
                 Some(bring) if bring.wanted == *to_bring.wanted && bring.replaced.as_ref() == to_bring.replaced => {
                     bring.needed = true;
                     let came = bring.came.load(Ordering::Relaxed).min(bring.wanted.size);
                     progress(came.saturating_sub(told));
                     told = told.max(came);
                     if let Some(result) = bring.result.take() {
-                        state.brings.remove(&content);
+                        state.brings.remove(&bytes);
                         state.brought |= result.is_ok();
                         return Waited::For(result);
                     }
@@ -268,7 +264,7 @@ impl Turns {
                 Some(bring) => {
                     bring.cancel.store(true, Ordering::Relaxed);
                     if let Some(result) = bring.result.take() {
-                        state.brings.remove(&content);
+                        state.brings.remove(&bytes);
                         self.forget(result.ok());
                         continue;
                     }
@@ -288,11 +284,11 @@ impl Turns {
                         needed: true,
                         result: None,
                     };
-                    state.brings.insert(content, bring);
+                    state.brings.insert(bytes, bring);
                     drop(state);
                     let ending = Ending {
                         turns: self.clone(),
-                        content,
+                        bytes,
                         result: None,
                     };
                     let begun = (self.begin)(Box::new(move || {
@@ -312,7 +308,7 @@ impl Turns {
             if state.is_enough() {
                 return Waited::Enough;
             }
-            if let Some(bring) = state.brings.get_mut(&content) {
+            if let Some(bring) = state.brings.get_mut(&bytes) {
                 bring.waiting += 1;
             }
             let hurries = state.awaited.is_some() || state.steps.is_some();
@@ -321,7 +317,7 @@ impl Turns {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };
-            if let Some(bring) = state.brings.get_mut(&content) {
+            if let Some(bring) = state.brings.get_mut(&bytes) {
                 bring.waiting = bring.waiting.saturating_sub(1);
             }
         }

@@ -578,7 +578,8 @@ pub fn run_apply(
         }
         let (mut steps, mut bytes) = (0, 0);
         while steps < rest.len() && steps < BATCH_STEPS && (steps == 0 || bytes < BATCH_BYTES) {
-            bytes += content_of(&rest[steps].action).map_or(0, |(_, size)| size);
+            let size = content_of(&rest[steps].action).map_or(0, |(_, size)| size);
+            bytes = bytes.saturating_add(size); // (sizes are what someone said)
             steps += 1;
         }
         applier.apply(&rest[..steps], progress, &mut |applied, more| {

@@ -19,6 +19,8 @@ mod members;
 mod past;
 mod serve;
 
+pub use files::{is_folder_file, is_home_file};
+
 use crate::core::Input;
 use crate::daemon::face::{Event, Role, Status, Trouble, TroubleKind, Which};
 use crate::daemon::files::{FolderFile, HomeDir, HomeFile};

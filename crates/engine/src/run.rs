@@ -437,8 +437,7 @@ impl Loop {
             let of = jobs
                 .iter()
                 .filter_map(|j| bifold_disk::apply::content_of(&j.action))
-                .map(|(_, size)| size)
-                .sum();
+                .fold(0, |all: u64, (_, size)| all.saturating_add(size)); // (sizes are what someone said)
             let done = AtomicU64::new(0);
             let count = |bytes| {
                 let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;

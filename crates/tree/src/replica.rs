@@ -6,7 +6,7 @@ use crate::faults::{Fault, on};
 use crate::folders::push;
 use crate::id::{ContentId, Dot, NodeId, ReplicaId};
 use crate::node::Kind;
-use crate::node::{Head, Malformed, Node};
+use crate::node::{Head, Malformed, Node, is_name};
 use crate::nodes::{Ix, Nodes};
 use crate::observe::{Observed, Observing};
 use crate::records::PARKED_PATH;
@@ -515,6 +515,9 @@ impl Replica {
             if stored.id.0 < 2 || self.records.get(stored.id).is_some() {
                 return Err(Malformed::Order);
             }
+            if !is_name(&stored.name) {
+                return Err(Malformed::Name);
+            }
             let hash = self.nodes.name_hash(&stored.name);
             let record = Record {
                 parent: stored.parent,
@@ -534,6 +537,9 @@ impl Replica {
             .all()
             .any(|(_, r)| self.records.get(r.parent).is_none_or(|p| p.kind != Kind::Dir))
         {
+            return Err(Malformed::Shape);
+        }
+        if !self.records.are_rooted() {
             return Err(Malformed::Shape);
         }
         self.records.find_free();

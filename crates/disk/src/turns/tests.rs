@@ -66,7 +66,7 @@ impl Source {
                 }
             }),
         };
-        turns.bring(wanted.id(), to_bring, &RUNS, &|_| {})
+        turns.bring(to_bring, &RUNS, &|_| {})
     }
 }
 

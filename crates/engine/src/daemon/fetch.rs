@@ -1,7 +1,7 @@
 //! Fetching bytes from the devices that a folder is shared with: small contents many at a time, the chunks of large ones from all who
 //! have them at once.
 
-use bifold_chunk::{Chunk, ChunkId, Manifest, unpack};
+use bifold_chunk::{Arriving, Chunk, ChunkId, Manifest, unpack};
 use bifold_disk::far::Far;
 use bifold_net::limits::Limits;
 use bifold_net::link::{Answer, Item, Peer};
@@ -128,9 +128,16 @@ impl Far for Fetcher {
                 };
                 let mut answer = self.ask(&peer, Lane::Interactive, wanted).await?;
                 let mut nodes = Vec::new();
+                let mut arriving = Arriving::new(content);
+                let mut bytes = 0;
                 while let Some(node) = next(&mut answer, bifold_chunk::MAX_NODE_BYTES).await? {
+                    if !arriving.takes(&node) {
+                        return Err("a list of chunks with parts that do not belong to it".into());
+                    }
+                    bytes += node.len();
                     nodes.push(node);
-                    if nodes.len() > Manifest::most_nodes(size) {
+                    // (What names the nodes of a level is less than that level.)
+                    if nodes.len() > Manifest::most_nodes(size) || bytes > 2 * bifold_chunk::max_encoded_bytes(size) {
                         return Err("a list of chunks without end".into());
                     }
                 }

@@ -266,6 +266,18 @@ fn damaged(path: &Path) -> Trouble {
         .hint("Put it back from a backup, or move it away and join the folder again: its files are merged as a union.")
 }
 
+/// Whether bytes are a folder's file, all of which can be understood.
+#[must_use]
+pub fn is_folder_file(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<FolderFile>(bytes).is_ok_and(|file| file.number().is_some() && file.read_roster().is_some())
+}
+
+/// Whether bytes are a home's file.
+#[must_use]
+pub fn is_home_file(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<HomeFile>(bytes).is_ok()
+}
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Trouble> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| damaged(path)),

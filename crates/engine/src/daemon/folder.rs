@@ -23,7 +23,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 const LAST_WAIT: Duration = Duration::from_secs(2);
 /// A disk that was never taken in waits so long for another device, that what both have gets one node.
 const AWAITED_MS: u64 = 10_000;
-/// What may wait for a loop before those who tell have to: inputs, and nodes in them.
+/// What may wait for a loop before those who tell have to: inputs, and nodes and numbers in them.
 const MOST_WAITING: usize = 50_000;
 /// How long they wait then, before the device that says so much is left.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +86,7 @@ pub(crate) struct Pump {
 
 #[derive(Default)]
 struct Waiting {
-    /// How much there is: inputs, and the nodes in them.
+    /// How much there is: inputs, and the nodes and numbers in them.
     weight: AtomicUsize,
     less: Notify,
 }
@@ -123,12 +123,17 @@ impl Pump {
 }
 
 fn weight(input: &Input) -> usize {
-    match input {
-        Input::Message {
-            message: Message::Records { nodes, .. },
-            ..
-        } => 1 + nodes.len(),
-        _ => 1,
+    let Input::Message { message, .. } = input else {
+        return 1;
+    };
+    1 + match message {
+        Message::Offer { have, heard, .. } => have.0.len() + heard.len(),
+        Message::Records { nodes, complete } => {
+            let told = complete.iter().flat_map(|c| c.acks.values().chain([&c.have]));
+            nodes.len() + told.map(|vector| 1 + vector.0.len()).sum::<usize>()
+        }
+        Message::Lacks(nodes) => nodes.len(),
+        Message::Shows(answer) => answer.of.len() + answer.shown.iter().map(|(s, _)| 1 + s.contents.len()).sum::<usize>(),
     }
 }
 

@@ -46,6 +46,11 @@ fn pending(behind: &Behind) -> Pending {
     }
 }
 
+/// Of sizes as others said them.
+fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
 impl Daemon {
     /// A folder's state.
     ///
@@ -92,12 +97,12 @@ impl Daemon {
                         let lacking: Vec<_> = lacking.collect();
                         // (Of very many it is not found out which are here already.)
                         here.wire_bytes = if lacking.len() > MOST_LISTED {
-                            lacking.iter().map(|(_, size)| size).sum()
+                            total(lacking.iter().map(|(_, size)| *size))
                         } else {
                             let far = lacking
                                 .iter()
                                 .filter(|(content, _)| carrier.places_of(core, *content).is_empty());
-                            far.map(|(_, size)| size).sum()
+                            total(far.map(|(_, size)| *size))
                         };
                     }
                     let only_here = if core.reads() { only_here(core, me) } else { Vec::new() };

@@ -4,7 +4,7 @@ use crate::daemon::face::{FolderStatus, Invitation, Invite, Join, RemoveDevice, 
 use crate::daemon::files::{FolderFile, Given, hex};
 use crate::daemon::{Daemon, bad, failed, not_found};
 use crate::run::wall_ms;
-use bifold_net::link::NetEvent;
+use bifold_net::link::{NetEvent, Room};
 use bifold_net::roster::Roster;
 use bifold_net::ticket::{Secret, Ticket};
 use bifold_net::{DeviceId, roster};
@@ -188,7 +188,7 @@ impl Daemon {
             folder: number,
             bytes: told.encode().map_err(|e| failed(e.to_string()))?,
         };
-        let _ = self.to_hub.send(NetEvent::Packet(peer, again)).await;
+        let _ = self.to_hub.send(NetEvent::Packet(peer, again, Room::default())).await;
         let end = tokio::time::Instant::now() + LINK_WITHIN;
         let linked = || {
             self.lock()

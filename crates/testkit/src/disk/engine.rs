@@ -247,7 +247,7 @@ impl Fs for SimFs {
         let mut entries = Vec::new();
         for (name, ino) in names {
             match self.rules.to_tree(name.as_ref()) {
-                Some(name) if path.is_empty() && self.rules.same(&name, OWN) => {}
+                Some(name) if path.is_empty() && (name == OWN || self.rules.fold.case && name.eq_ignore_ascii_case(OWN)) => {}
                 Some(name) => entries.push((name, disk.entry(*ino))),
                 None => entries.push((name.clone(), Entry::Special("name that cannot be told to other systems"))),
             }
