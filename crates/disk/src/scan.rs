@@ -1,6 +1,7 @@
 //! Scanning: what a disk says, as far as it can be said without reading files. Nothing is inferred here, and an error is
 //! never absence: what cannot be listed is told as a problem, and left out.
 
+use crate::faults::{Fault, on};
 use crate::fs::{Entry, Fs, FsError, FsResult};
 use crate::ignore::{IGNORE_FILE, Ignore, join};
 use bifold_tree::{Kind, Listed, PARKED_PATH, Problem, ProblemKind, Stat, is_own_name};
@@ -89,6 +90,7 @@ impl Scan<'_> {
         let entries = match self.fs.list(dir) {
             Ok(entries) => entries,
             Err(FsError::NotFound) => return, // it went away meanwhile: the directory above tells, next time
+            Err(_) if on(Fault::ErrorsAreAbsence) => Vec::new(),
             Err(e) => return self.problem(dir, ProblemKind::Unreadable, unreadable(&e)),
         };
         let has_rules = entries.iter().any(|(name, _)| name == IGNORE_FILE);
@@ -175,6 +177,7 @@ impl Scan<'_> {
                     }
                 }
                 Err(FsError::NotFound) => (self.found)(Scanned::Looked { path, stat: None }),
+                Err(_) if on(Fault::ErrorsAreAbsence) => (self.found)(Scanned::Looked { path, stat: None }),
                 Err(e) => self.problem(&path, ProblemKind::Unreadable, unreadable(&e)),
             }
         }

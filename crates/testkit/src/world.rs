@@ -1,6 +1,7 @@
 //! A world: some simulated disks, and the real engine (core, carrier, index) between them, one step after the other, the same in
 //! every run.
 
+mod agitate;
 mod far;
 mod index;
 mod listing;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use agitate::Tally;
 pub use listing::{Listed, ListedProblem, Listing};
 
 /// How the program runs.
@@ -72,6 +74,8 @@ pub struct Device {
     identity: RootIdentity,
     /// The disk that belongs here, while another is in its place.
     away: Option<SimFs>,
+    /// How wrong its clock is.
+    skew_s: i64,
 }
 
 /// Disks and a program.
@@ -99,6 +103,9 @@ pub struct World {
     runs: u64,
     copies: BTreeMap<String, Vec<index::Parts>>,
     snapshots: BTreeMap<String, Snapshot>,
+    /// What ends one program does not end the others, and it is started anew when they go on.
+    pub alone: bool,
+    agitated: agitate::Agitated,
 }
 
 /// Inputs after which programs are said not to come to rest.
@@ -118,6 +125,7 @@ impl World {
                 inode: 2,
             },
             away: None,
+            skew_s: 0,
         };
         let devices: Vec<Device> = devices.iter().enumerate().map(device).collect();
         let pairs = (0..devices.len()).flat_map(|a| (a + 1..devices.len()).map(move |b| (a, b)));
@@ -140,6 +148,8 @@ impl World {
             runs: 1 << 20,
             copies: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            alone: false,
+            agitated: agitate::Agitated::default(),
         }
     }
 
@@ -167,12 +177,28 @@ impl World {
         }
         let ids = self.ids();
         if let (Some(a), Some(b)) = (ids.get(&pair.0), ids.get(&pair.1)) {
-            for program in &mut self.programs {
-                program.link(*a, *b, linked);
-            }
-            self.wires.retain(|ends, _| *ends != (*a, *b) && *ends != (*b, *a));
+            self.connect(*a, *b, linked);
         }
-        // Both ends at once: what is said belongs to one connection.
+        self.take_links_in();
+    }
+
+    /// Two programs are connected, or no more; what was on its way between them is lost.
+    fn connect(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) {
+        let mut lost = 0;
+        for program in &mut self.programs {
+            lost += program.link(a, b, linked);
+        }
+        self.wires.retain(|ends, wire| {
+            let stays = *ends != (a, b) && *ends != (b, a);
+            lost += if stays { 0 } else { wire.len() };
+            stays
+        });
+        self.agitated.tally.cut_messages += lost as u64;
+        self.forget_delivered();
+    }
+
+    /// Both ends at once: what is said belongs to one connection.
+    fn take_links_in(&mut self) {
         while let Some(i) = self.programs.iter().position(Program::is_linking) {
             if self.turn_of(i).is_err() {
                 self.restart();
@@ -194,6 +220,7 @@ impl World {
     pub fn restart(&mut self) {
         self.programs.clear();
         self.wires.clear();
+        self.forget_delivered();
     }
 
     /// Cuts the power of everything.
@@ -383,6 +410,9 @@ impl World {
     }
 
     fn start_all(&mut self) -> Result<(), Stop> {
+        if self.alone {
+            return self.start_missing();
+        }
         if self.programs.is_empty() {
             let all: Vec<usize> = (0..self.devices.len()).collect();
             let groups = if self.mode == Mode::Apart { 1 } else { all.len() };
@@ -467,7 +497,7 @@ impl World {
         if turn >= ready.len() {
             let ends = wires[turn - ready.len()];
             if let Some(message) = self.wires.get_mut(&ends).and_then(VecDeque::pop_front) {
-                self.programs.iter_mut().for_each(|p| p.hear(ends.0, ends.1, &message));
+                self.deliver(ends, message);
             }
             return Ok(true);
         }
@@ -477,8 +507,17 @@ impl World {
     fn turn_of(&mut self, program: usize) -> Result<(), Stop> {
         let mut program = self.programs.remove(program);
         let others = std::mem::take(&mut self.programs);
+        self.arm_for(program.place());
+        self.note_with(|world| format!("{} takes {:?}", world.devices[program.place()].name, program.next()));
+        self.agitated.tally.turns += 1;
         let stepped = program.turn(self, &others);
+        self.disarm_for(program.place());
         self.programs = others;
+        if self.alone
+            && let Err(stop) = stepped
+        {
+            return self.fall(program, stop);
+        }
         self.programs.push(program);
         self.programs.sort_by_key(Program::place);
         stepped

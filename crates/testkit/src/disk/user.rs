@@ -3,6 +3,7 @@
 use super::power::Log;
 use super::state::{Ino, Node, ROOT};
 use super::{Disk, SimFs};
+use bifold_tree::Names;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -85,6 +86,35 @@ impl SimFs {
         disk.dirty.extend(paths.iter().map(|p| (*p).to_owned()));
         disk.log = Log::new(&disk.state);
         done
+    }
+
+    /// Whether two paths are different, and one to this disk.
+    pub(crate) fn is_same(&self, a: &str, b: &str) -> bool {
+        a != b && self.rules.folds() && self.rules.fold(a) == self.rules.fold(b)
+    }
+
+    /// Whether one path is another to this disk, or below it.
+    pub(crate) fn is_within(&self, inner: &str, outer: &str) -> bool {
+        let folded = |path: &str| {
+            if self.rules.folds() {
+                self.rules.fold(path)
+            } else {
+                path.to_owned()
+            }
+        };
+        let (inner, outer) = (folded(inner), folded(outer));
+        inner.strip_prefix(&outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether two paths are names of one object.
+    pub(crate) fn is_one_object(&self, a: &str, b: &str) -> bool {
+        let disk = self.lock();
+        disk.find(a).is_some_and(|ino| disk.find(b) == Some(ino))
+    }
+
+    /// Lets time go by.
+    pub(crate) fn pass_seconds(&self, seconds: i64) {
+        self.moments.pass_seconds(seconds);
     }
 
     /// Writes a file's bytes, in place if it is there.
