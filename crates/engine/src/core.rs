@@ -240,7 +240,7 @@ pub struct Core {
     lacked: BTreeMap<(ReplicaId, ReplicaId), BTreeSet<NodeId>>,
     /// Until when another device is waited for.
     awaited_until_ms: u64,
-    decisions: Vec<Decide>,
+    decisions: Vec<decide::Waiting>,
     decided: Vec<Decided>,
     /// The program is to end: what was not looked at is not looked at any more.
     stopping: bool,
@@ -328,10 +328,7 @@ impl Core {
             Input::Applied(id, applied) => self.applied(id, applied),
             Input::ApplyEnded(id) => self.apply_ended(id),
             Input::Message { from, to, message } => self.message(from, to, &message),
-            Input::Decide(decide) => {
-                self.decisions.push(decide);
-                self.replan();
-            }
+            Input::Decide(decide) => self.decision(decide),
             Input::Allow(id) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
                     host.allowed = true;

@@ -1,6 +1,6 @@
 //! Random histories of devices that are each a program of their own: see [`bifold_testkit::history`]. `BIFOLD_HISTORIES=1000` takes the
 //! time for so many, from seed 1, or `BIFOLD_SEED`; `BIFOLD_SEED=7` alone plays that one; `BIFOLD_THREADS=1` has one core do it. What
-//! fails is made short, and told as a story.
+//! fails is made short, and told as a story; with `BIFOLD_TRACE=1` all that was done in it is told, too.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is a failed test")]
 
@@ -151,6 +151,9 @@ fn random_histories_of_devices_apart() {
     for (history, broken) in failed.values().take(3) {
         let (short, broken) = shrink(history, broken, TRIES);
         eprintln!("\n{}", told(&short, &broken));
+        if std::env::var_os("BIFOLD_TRACE").is_some() {
+            eprintln!("{}", play(&short, true).trace.unwrap_or_default());
+        }
     }
     let seeds: Vec<&u64> = failed.keys().collect();
     assert!(failed.is_empty(), "these seeds failed: {seeds:?}");

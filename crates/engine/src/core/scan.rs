@@ -160,6 +160,7 @@ impl Core {
         let observed = host.replica.observe(survey, self.wall_ms);
         let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
         host.joining = false;
+        host.looked = true;
         host.phase = Phase::Idle;
         host.plan_due = true;
         let chunks = std::mem::take(&mut host.chunks);

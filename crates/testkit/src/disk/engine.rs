@@ -32,16 +32,20 @@ impl Disk {
         self.traits.rules.to_disk(name).to_string_lossy().into_owned()
     }
 
-    /// The object at a path of the tree's names; links on the way lead nowhere.
+    /// The object at a path of the tree's names, whatever is wrong with the disk; links on the way lead nowhere.
     pub(super) fn find(&self, path: &str) -> Option<Ino> {
-        self.walk(path).ok().flatten()
+        self.go(path, false).ok().flatten()
     }
 
     fn walk(&self, path: &str) -> FsResult<Option<Ino>> {
+        self.go(path, true)
+    }
+
+    fn go(&self, path: &str, faults: bool) -> FsResult<Option<Ino>> {
         let mut at = ROOT;
         for name in path.split('/').filter(|n| !n.is_empty()) {
             match &self.state.inode(at).node {
-                Node::Dir(_) if self.faults.unreadable.contains(&at) => return Err(denied()),
+                Node::Dir(_) if faults && self.faults.unreadable.contains(&at) => return Err(denied()),
                 Node::Link(_) => return Err(FsError::Other(io::Error::other("a symbolic link is in the way (simulated)"))),
                 Node::Dir(_) => {}
                 _ => return Ok(None),

@@ -39,6 +39,18 @@ impl Disk {
         }
     }
 
+    /// A path in the tree's names, as far as it is there as the disk has them.
+    fn as_stored(&self, path: &str) -> String {
+        let mut at = Some(ROOT);
+        let names = path.split('/').map(|name| {
+            let there = at.and_then(|dir| self.state.lookup(dir, &self.on_disk(name), &self.traits.rules));
+            at = there.as_ref().map(|(_, ino)| *ino);
+            let stored = there.and_then(|(stored, _)| self.traits.rules.to_tree(stored.as_ref()));
+            stored.unwrap_or_else(|| name.to_owned())
+        });
+        names.collect::<Vec<_>>().join("/")
+    }
+
     fn put(&mut self, path: &str, node: Node, now: i64) -> Ino {
         let (dir, name, there) = self.users_parent(path);
         if there.is_some() {
@@ -82,8 +94,11 @@ impl SimFs {
         let mut disk = self.lock();
         let now = self.now(&disk);
         let disk = &mut *disk;
+        // A watcher tells names as the disk has them: before, and after.
+        let before: Vec<String> = paths.iter().map(|path| disk.as_stored(path)).collect();
         let done = act(disk, now);
-        disk.dirty.extend(paths.iter().map(|p| (*p).to_owned()));
+        let after: Vec<String> = paths.iter().map(|path| disk.as_stored(path)).collect();
+        disk.dirty.extend(before.into_iter().chain(after));
         disk.log = Log::new(&disk.state);
         done
     }

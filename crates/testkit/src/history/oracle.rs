@@ -16,7 +16,7 @@ struct Content {
     seen_off: bool,
     /// Someone decided a conflict that it was a side of, or put a disk back.
     let_go: bool,
-    /// It was written more than once.
+    /// It was written more than once, or moved: someone else may stand by it.
     again: bool,
     /// What its writer had seen at that place.
     before: BTreeSet<usize>,
@@ -31,6 +31,8 @@ pub(super) struct Oracle {
     pub(super) operations: u64,
     /// Who saw what is known for sure: no index was lost.
     pub(super) in_order: bool,
+    /// Someone set the time of a file, and nothing else of it.
+    pub(super) touched: bool,
     /// Conflicts are decided by people.
     pub(super) people_decide: bool,
 }
@@ -48,6 +50,7 @@ impl Oracle {
             broken: None,
             operations: 0,
             in_order: true,
+            touched: false,
             people_decide,
         }
     }
@@ -71,6 +74,7 @@ impl Oracle {
         let bytes = Arc::new(bytes.to_vec());
         if let Some(n) = self.number_of(&bytes) {
             self.contents[n].again = true;
+            self.touched = true;
             return;
         }
         let n = self.contents.len();
@@ -109,6 +113,12 @@ impl Oracle {
         }
     }
 
+    /// Someone does something with what is at a path, as it is.
+    fn stands_by(&mut self, fs: &SimFs, path: &str) {
+        let numbers: Vec<usize> = self.below(&fs.tree(), path).collect();
+        numbers.into_iter().for_each(|n| self.contents[n].again = true);
+    }
+
     fn below<'a>(&'a self, tree: &'a BTreeMap<String, Thing>, path: &str) -> impl Iterator<Item = usize> + 'a {
         let (path, inside) = (path.to_lowercase(), format!("{}/", path.to_lowercase()));
         let there = move |p: &str| {
@@ -128,7 +138,10 @@ impl Oracle {
         for tree in trees {
             numbers.extend(self.below(tree, &conflict.path));
         }
-        numbers.into_iter().for_each(|n| self.contents[n].let_go = true);
+        for n in numbers {
+            // (What is picked is written again.)
+            (self.contents[n].let_go, self.contents[n].again) = (true, true);
+        }
     }
 
     /// All that a disk has is to be lost, because it is put back from a copy.
@@ -288,8 +301,19 @@ pub(super) fn perform(fs: &SimFs, who: &str, act: &Act, oracle: &Shared) -> bool
             oracle.sees_off(fs, path);
             oracle.writes(&bytes, format!("{path} by {who}"), over);
         }
-        Act::Move(from, to) if !fs.is_same(from, to) => oracle.sees_off(fs, to),
+        Act::Move(from, to) => {
+            if !fs.is_same(from, to) {
+                oracle.sees_off(fs, to);
+            }
+            oracle.stands_by(fs, from);
+        }
+        Act::Swap(a, b) => {
+            oracle.stands_by(fs, a);
+            oracle.stands_by(fs, b);
+        }
+        Act::Chmod(path, _) | Act::HardLink(path, _) => oracle.stands_by(fs, path),
         Act::Delete(path) | Act::Link(path, _) => oracle.sees_off(fs, path),
+        Act::Touch(..) => oracle.touched = true,
         _ => {}
     }
     oracle.operations += 1;

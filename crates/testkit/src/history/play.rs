@@ -223,12 +223,11 @@ impl Player {
     }
 
     fn decide_one(&mut self, device: usize, nth: usize, how: usize) -> bool {
-        let conflicts = &self.world.listing().conflicts;
-        if conflicts.is_empty() || self.asleep.contains(&device) {
+        let conflicts = self.world.conflicts_at(device);
+        if conflicts.is_empty() {
             return false;
         }
-        let conflict = conflicts[nth % conflicts.len()].clone();
-        self.decide(device, &conflict, how);
+        self.decide(device, &conflicts[nth % conflicts.len()], how);
         true
     }
 
@@ -482,10 +481,10 @@ impl Player {
                 let what = format!("these stay, whatever is decided: {conflicts:?}");
                 return Err(Broken { rule: "stays", what });
             }
-            for conflict in conflicts {
+            for nth in 0..conflicts.len() {
                 let device = random.below(self.devices());
                 let how = random.below(if round < 3 { 8 } else { 6 });
-                self.decide(device, &conflict, how);
+                self.decide_one(device, nth, how);
             }
             for _ in 0..2 {
                 self.world.allow();
@@ -534,6 +533,7 @@ impl Player {
     /// All devices know and show the same, but for conflicts, and what a disk cannot have.
     fn check_equal(&mut self) -> Result<(), Broken> {
         let differs = |what| Err(Broken { rule: "differs", what });
+        let tally = self.world.tally();
         let listing = self.world.listing();
         let lacks_links = |device: &str| {
             let device = self.world.devices.iter().find(|d| d.name == device);
@@ -541,6 +541,9 @@ impl Player {
         };
         let mut problems = listing.problems.clone();
         problems.retain(|problem| problem.kind != "unsupported" || !lacks_links(&problem.device));
+        // Bytes that one who is no more may have are waited for, until a person lets them go.
+        let in_order = locked(&self.oracle).in_order && tally.rejoined == 0;
+        problems.retain(|problem| problem.kind != "missing" || in_order);
         if !problems.is_empty() {
             return differs(format!("{problems:?}"));
         }
@@ -555,7 +558,9 @@ impl Player {
         let traits: Vec<Traits> = self.world.devices.iter().map(|d| d.fs.traits()).collect();
         let one_naming = self.has_one_naming();
         let all = |has: fn(&Traits) -> bool| traits.iter().all(has);
-        let (execs, links, times) = (all(|t| t.exec), all(|t| t.links), all(|t| t.ctime));
+        // (A time that only a person set is nothing that is synced.)
+        let touched = locked(&self.oracle).touched;
+        let (execs, links, times) = (all(|t| t.exec), all(|t| t.links), all(|t| t.ctime) && !touched);
         let told = |path: String, thing: Thing| {
             let thing = match thing {
                 Thing::Link(_) if !links => return None,

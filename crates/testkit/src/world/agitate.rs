@@ -2,7 +2,7 @@
 //! ([`Mode::Apart`](super::Mode::Apart)).
 
 use super::program::{Program, Stop};
-use super::{World, index};
+use super::{Listed, World, index};
 use crate::disk::Snapshot;
 use crate::moments::End;
 use bifold_protocol::{Message, session::Refused};
@@ -178,6 +178,13 @@ impl World {
             let luck = if self.alone { Some(&mut self.random) } else { None };
             program.hear(ends.0, ends.1, message, luck);
         }
+    }
+
+    /// The conflicts that a device lists now; none if its program does not run.
+    pub fn conflicts_at(&mut self, device: usize) -> Vec<Listed> {
+        let name = self.devices[device].name.clone();
+        let program = self.programs.iter_mut().find(|p| p.place() == device);
+        program.map(|p| p.listing(vec![name]).conflicts).unwrap_or_default()
     }
 
     /// What people decided is told to the programs at once.
