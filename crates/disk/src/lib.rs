@@ -14,4 +14,5 @@ pub mod restore;
 pub mod root;
 pub mod scan;
 pub mod stage;
+pub mod turns;
 pub mod watch;

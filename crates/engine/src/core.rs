@@ -86,13 +86,35 @@ pub enum Input {
     /// A person lets a held change pass.
     Allow(ReplicaId),
     /// A root is no longer what it was; nothing is done with it until it is attached anew.
-    Halt(ReplicaId, String),
+    Halt(ReplicaId, Halted),
     /// Time went by: what failed is tried again.
     Retry,
     /// Every file is to be read once more, also those that look unchanged.
     Verify,
     /// The program is to end.
     Stop,
+}
+
+/// Why nothing is done with a root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Halted {
+    /// For people.
+    pub why: String,
+    /// Something is in the root's place: it could be merged as new.
+    pub rejoin: bool,
+}
+
+impl Halted {
+    /// What no merging helps against.
+    pub(crate) fn because(why: String) -> Halted {
+        Halted { why, rejoin: false }
+    }
+}
+
+impl std::fmt::Display for Halted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 /// How a scan ended.
@@ -103,7 +125,7 @@ pub enum ScanEnd {
     /// It was stopped: nothing may be inferred.
     Stopped,
     /// The root is not the one that was synced.
-    NotTheRoot(String),
+    NotTheRoot(Halted),
 }
 
 /// What the core wants done. Effects of one step are to be begun in order; commits are to be finished before what follows.
@@ -117,6 +139,8 @@ pub enum Effect {
     Commit(ReplicaId, Commit),
     /// Take steps; answer with [`Input::Applied`] and [`Input::ApplyEnded`].
     Apply(ReplicaId, Vec<ToApply>),
+    /// Something else waits until the steps that are being taken are: no more are to be begun than can be finished soon.
+    MakeRoom(ReplicaId),
     /// A session with a replica of another device ended, as one of the two is not what it should be.
     Refuse {
         /// The one that is attached here.
@@ -335,9 +359,9 @@ impl Core {
                     host.plan_due = true;
                 }
             }
-            Input::Halt(id, reason) => {
+            Input::Halt(id, why) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
-                    host.halted = Some(reason);
+                    host.halted = Some(why);
                 }
             }
             Input::Retry => self.replan(),
@@ -397,7 +421,7 @@ impl Core {
             }
             Err(refused) => {
                 tracing::error!(%from, %to, %refused, "session ended");
-                host.halted = Some(refused.to_string());
+                host.halted = Some(Halted::because(refused.to_string()));
                 self.sessions.remove(&(to, from));
                 self.sessions.remove(&(from, to));
             }
@@ -410,7 +434,19 @@ impl Core {
         for id in self.order.clone() {
             self.advance_host(id);
         }
+        self.make_room();
         self.talk();
+    }
+
+    /// Steps may take long, and what waits for them is not to.
+    fn make_room(&mut self) {
+        for (id, host) in &mut self.hosts {
+            let waits = host.dirty.is_some() || host.plan_due;
+            if matches!(host.phase, Phase::Applying(_)) && waits && !host.makes_room {
+                host.makes_room = true;
+                self.effects.push_back(Effect::MakeRoom(*id));
+            }
+        }
     }
 
     fn advance_host(&mut self, id: ReplicaId) {

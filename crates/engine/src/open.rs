@@ -243,8 +243,8 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
     };
     if by_path.as_ref().is_some_and(|h| h.id != hosted.id) {
         return Err(OpenError::NotTheRoot(format!(
-            "{}: another folder, also known here, stands in its place now (its marker says so). Nothing was changed. Put the right \
-             one back; if what is there now shall be merged as new, say --rejoin",
+            "{}: another folder, also known here, stands in its place now. Nothing was changed. Put the right \
+             one back, or have what is there now merged as new",
             spec.path.display()
         )));
     }

@@ -8,6 +8,7 @@ use bifold_chunk::Packing;
 use bifold_protocol::content::{ITEM_HEAD_BYTES, ItemHead, Lane, MAX_REQUEST_BYTES, Request};
 use bifold_protocol::session::Message;
 use bifold_protocol::wire::{ALPN, Encoder, Farewell, Hello, Packet, VERSION, WireError, decode, frame_length};
+use bytes::Bytes;
 use iroh::endpoint::{Connection, IdleTimeout, PathList, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
 use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, TransportAddr};
@@ -47,6 +48,10 @@ const UNREAD: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes of an item that are sent and received at a time.
 const ITEM_PART: usize = 64 << 10;
+/// Items up to so many bytes go out as one piece with their head.
+const WITH_HEAD: usize = 16 << 10;
+/// Room that an item gets before its bytes came: most chunks fit.
+const AT_ONCE: usize = 256 << 10;
 /// A connection that lasts less than this does not count as one that came about.
 const LASTING: Duration = Duration::from_secs(10);
 /// A peer that is not heard of for so long is gone.
@@ -286,7 +291,7 @@ impl Peer {
             .map_err(|_| "it takes no more requests".to_owned())?
             .map_err(|e| e.to_string())?;
         let _ = send.set_priority(priority(request.lane));
-        write_in_time(&mut send, &bytes).await?;
+        write_in_time(&mut send, bytes.into()).await?;
         send.finish().map_err(|e| e.to_string())?;
         Ok(Answer {
             recv,
@@ -352,9 +357,9 @@ impl Answer {
         match ItemHead::decode(head).map_err(|e| e.to_string())? {
             ItemHead::Absent => Ok(Item::Absent),
             ItemHead::Bytes { packing, length } => {
-                // As much memory as came, not as much as was announced.
-                let mut bytes = Vec::new();
+                // (As much memory as came, not as much as was announced.)
                 let mut left = length as usize;
+                let mut bytes = Vec::with_capacity(left.min(AT_ONCE));
                 while left > 0 {
                     let from = bytes.len();
                     bytes.resize(from + left.min(ITEM_PART), 0);
@@ -835,8 +840,15 @@ impl Net {
                     (ItemHead::Bytes { packing, length }, bytes)
                 }
             };
-            write_in_time(&mut send, &head.encode()).await?;
-            for part in bytes.chunks(ITEM_PART) {
+            if bytes.len() <= WITH_HEAD {
+                self.0.limits.pass(peer.device(), Way::Up, bytes.len()).await;
+                write_in_time(&mut send, [&head.encode(), bytes.as_slice()].concat().into()).await?;
+                continue;
+            }
+            write_in_time(&mut send, Bytes::copy_from_slice(&head.encode())).await?;
+            let mut rest = Bytes::from(bytes);
+            while !rest.is_empty() {
+                let part = rest.split_to(rest.len().min(ITEM_PART));
                 self.0.limits.pass(peer.device(), Way::Up, part.len()).await;
                 write_in_time(&mut send, part).await?;
             }
@@ -845,8 +857,8 @@ impl Net {
     }
 }
 
-async fn write_in_time(send: &mut SendStream, bytes: &[u8]) -> Result<(), String> {
-    match tokio::time::timeout(UNREAD, send.write_all(bytes)).await {
+async fn write_in_time(send: &mut SendStream, bytes: Bytes) -> Result<(), String> {
+    match tokio::time::timeout(UNREAD, send.write_chunk(bytes)).await {
         Ok(written) => written.map_err(|e| e.to_string()),
         Err(_) => Err("the answer is not taken".into()),
     }

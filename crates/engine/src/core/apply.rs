@@ -89,6 +89,7 @@ impl Core {
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
+        host.makes_room = false;
         (host.rest_ignored, host.rest_left_out) = (true, true);
         self.commit(
             id,
@@ -226,7 +227,7 @@ impl Core {
                         },
                     );
                 }
-                Outcome::Ignored => {}
+                Outcome::Ignored | Outcome::Deferred => {}
                 Outcome::Failed(problem) => {
                     host.failures.insert(path, problem.clone());
                 }
@@ -278,7 +279,7 @@ impl Core {
         // The rest is planned at once; but what failed only with a change or a retry. If all of a part failed, the whole is
         // planned, so that nothing waits behind what cannot be done.
         host.plan_whole = partial && !progress;
-        host.plan_due |= progress || host.plan_whole;
+        host.plan_due |= progress || host.plan_whole || host.makes_room;
         if std::mem::take(&mut host.new_rules) {
             // What was left out may be no more, and the other way round.
             host.dirty = Some(Scope::All);

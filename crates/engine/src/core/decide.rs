@@ -1,7 +1,7 @@
 //! Deciding conflicts: by what a person said of a path, else by the rule. The first replica decides, once it has heard all that
 //! the others have; a decision is a write like any other, and reaches the others as one.
 
-use crate::core::host::Host;
+use crate::core::host::{Host, Phase};
 use crate::core::{Commit, Core, Prefer};
 use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Dot, NodeId, Pick, ReplicaId};
 use std::collections::BTreeSet;
@@ -77,6 +77,18 @@ impl Core {
             about: (!about.is_empty()).then_some(about),
         });
         self.replan();
+        self.decide_amid_steps();
+    }
+
+    /// A decision does not wait for the steps that are being taken: what comes of it is planned after them.
+    pub(crate) fn decide_amid_steps(&mut self) {
+        let first = self.order.first().copied();
+        if let Some((id, host)) = first.and_then(|id| Some((id, self.hosts.get(&id)?)))
+            && matches!(host.phase, Phase::Applying(_))
+            && host.halted.is_none()
+        {
+            self.decide(id);
+        }
     }
 
     pub(crate) fn decide(&mut self, id: ReplicaId) {

@@ -1,6 +1,6 @@
 //! A replica that this program hosts, and what it is doing.
 
-use crate::core::ScanEnd;
+use crate::core::{Halted, ScanEnd};
 use bifold_chunk::ChunkList;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
@@ -51,7 +51,7 @@ pub(crate) struct Host {
     /// Something changed that may have to be shown.
     pub(crate) plan_due: bool,
     /// Why nothing is done with it.
-    pub(crate) halted: Option<String>,
+    pub(crate) halted: Option<Halted>,
     pub(crate) allowed: bool,
     pub(crate) held: Option<Held>,
     /// When files were removed lately, milliseconds since 1970, and how many.
@@ -71,6 +71,8 @@ pub(crate) struct Host {
     pub(crate) steps_done: u64,
     /// Steps taken before the plan that is being applied.
     pub(crate) steps_before: u64,
+    /// The steps that are being taken are to make room for something that waits.
+    pub(crate) makes_room: bool,
     /// The next plan is to be for everything.
     pub(crate) plan_whole: bool,
     pub(crate) moved: Moved,
@@ -114,6 +116,7 @@ impl Host {
             again: 0,
             steps_done: 0,
             steps_before: 0,
+            makes_room: false,
             plan_whole: false,
             moved: Moved::default(),
             ignore: None,

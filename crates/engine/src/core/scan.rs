@@ -75,8 +75,8 @@ impl Core {
         let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else {
             return;
         };
-        if let ScanEnd::NotTheRoot(reason) = &end {
-            host.halted = Some(reason.clone());
+        if let ScanEnd::NotTheRoot(why) = &end {
+            host.halted = Some(why.clone());
         }
         if !Host::is_complete(&end) {
             host.survey = Survey::new();

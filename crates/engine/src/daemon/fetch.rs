@@ -7,6 +7,7 @@ use bifold_net::limits::Limits;
 use bifold_net::link::{Answer, Item, Peer};
 use bifold_protocol::content::{Lane, MAX_ANSWER_BYTES, MAX_WANTED, Request, Wanted};
 use bifold_tree::ContentId;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
@@ -56,8 +57,11 @@ async fn next(answer: &mut Answer, limit: usize) -> Result<Option<Vec<u8>>, Stri
     match answer.next().await? {
         Item::Absent => Ok(None),
         Item::Bytes(packing, bytes) => {
-            let unpacked = unpack(packing, &bytes, limit).map_err(|e| e.to_string())?;
-            Ok(Some(unpacked.into_owned()))
+            let unpacked = match unpack(packing, &bytes, limit).map_err(|e| e.to_string())? {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(unpacked) => Some(unpacked),
+            };
+            Ok(Some(unpacked.unwrap_or(bytes)))
         }
     }
 }

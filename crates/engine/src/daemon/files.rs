@@ -82,6 +82,9 @@ pub(crate) struct FolderFile {
     pub(crate) shares: Vec<PathBuf>,
     #[serde(default)]
     pub(crate) paused: bool,
+    /// Until when it is paused, milliseconds since 1970; if that is not said, until a person resumes it.
+    #[serde(default)]
+    pub(crate) paused_until_ms: Option<u64>,
     /// This device's own replica is to join as new, as its index or disk was put back.
     #[serde(default)]
     pub(crate) rejoin: bool,
@@ -103,6 +106,7 @@ impl FolderFile {
             path,
             shares: Vec::new(),
             paused: false,
+            paused_until_ms: None,
             rejoin: false,
             root: String::new(),
             roster: Vec::new(),

@@ -277,20 +277,13 @@ fn run(
     result.map(drop).map_err(|e| Trouble::new(TroubleKind::Failed, e.to_string()))
 }
 
-/// What to say to the daemon, where a message is for `bifold sync`.
-pub(crate) fn for_daemon(message: &str) -> String {
-    message.replace("say --rejoin", "say bifold rejoin FOLDER")
-}
-
 impl From<StoreError> for Trouble {
     fn from(e: StoreError) -> Trouble {
-        let damaged = matches!(e, StoreError::Damaged { .. });
-        let trouble = Trouble::new(TroubleKind::Failed, e.to_string());
-        if damaged {
-            trouble.hint("Say bifold rebuild FOLDER: the index is set aside and made anew, the files are merged as a union, and nothing is deleted.")
-        } else {
-            trouble
-        }
+        let kind = match e {
+            StoreError::Damaged { .. } => TroubleKind::IndexDamaged,
+            _ => TroubleKind::Failed,
+        };
+        Trouble::new(kind, e.to_string())
     }
 }
 
@@ -298,7 +291,7 @@ impl From<OpenError> for Trouble {
     fn from(e: OpenError) -> Trouble {
         match e {
             OpenError::Store(e) => e.into(),
-            e @ OpenError::NotTheRoot(_) => Trouble::new(TroubleKind::Failed, for_daemon(&e.to_string())),
+            e @ OpenError::NotTheRoot(_) => Trouble::new(TroubleKind::NotTheRoot, e.to_string()),
             e => Trouble::new(TroubleKind::Failed, e.to_string()),
         }
     }

@@ -3,9 +3,8 @@
 use crate::core::{Core, HostState, ListedConflict, Side as CoreSide, Taken};
 use crate::daemon::face::{
     Conflict, ConnectionKind, DeviceStatus, Direction, FolderDevice, FolderState, FolderStatus, HeldChange, HostedShare,
-    PathProblem, Pending, PendingItem, Side, Trouble, TroubleKind, Which,
+    PathProblem, Pending, PendingItem, Remedy, Side, Trouble, TroubleKind, Which,
 };
-use crate::daemon::folder::for_daemon;
 use crate::daemon::hub::connection;
 use crate::daemon::{Daemon, not_found, role_of};
 use crate::run::wall_ms;
@@ -155,6 +154,12 @@ impl Daemon {
                 Some(hint) => format!("{}. {hint}", t.message),
                 None => t.message.clone(),
             }),
+            remedy: folder.trouble.as_ref().and_then(|t| match t.kind {
+                TroubleKind::NotTheRoot => Some(Remedy::Rejoin),
+                TroubleKind::IndexDamaged => Some(Remedy::Rebuild),
+                _ => None,
+            }),
+            paused_until_ms: None,
             role: folder
                 .roster
                 .role(&self.me().0)
@@ -180,7 +185,8 @@ impl Daemon {
         }
         if folder.file.paused {
             status.state = FolderState::Paused;
-            status.why = None;
+            (status.why, status.remedy) = (None, None);
+            status.paused_until_ms = folder.file.paused_until_ms;
         }
         let roots: Vec<PathBuf> = std::iter::once(&folder.file.path)
             .chain(&folder.file.shares)
@@ -632,7 +638,9 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
         if i == 0 {
             (status.files, status.dirs) = (host.files as u64, host.dirs as u64);
             status.state = state;
-            status.why = host.halted.as_deref().map(for_daemon);
+            status.why = host.halted.as_ref().map(|halted| halted.why.clone());
+            let rejoin = host.halted.as_ref().is_some_and(|halted| halted.rejoin);
+            status.remedy = rejoin.then_some(Remedy::Rejoin);
         } else {
             if state == FolderState::Syncing && status.state == FolderState::UpToDate {
                 status.state = FolderState::Syncing;
@@ -643,7 +651,7 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
             status.hosts.push(HostedShare {
                 path,
                 state,
-                why: host.halted.clone(),
+                why: host.halted.as_ref().map(|halted| halted.why.clone()),
             });
         }
     }

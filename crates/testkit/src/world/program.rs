@@ -9,6 +9,7 @@ use bifold_disk::apply::content_of;
 use bifold_disk::far::Far;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Origin;
+use bifold_disk::turns::{Turns, Work};
 use bifold_engine::carry::{Carrier, CarryError, Listener, Means, run_apply, run_read, run_scan};
 use bifold_engine::core::{Core, Decide, Effect, Input, Prefer, Side};
 use bifold_engine::open::{OpenOptions, open};
@@ -290,6 +291,8 @@ impl Program {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 run_read(&root, &files, 1, &stop, &mut tell);
             }
+            // Steps are taken at once: nothing can wait for them.
+            Effect::MakeRoom(_) => {}
             Effect::Apply(id, steps) => {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 let jobs = self.carrier.jobs(&self.core, id, steps).map_err(|e| failed(world, e))?;
@@ -306,7 +309,12 @@ impl Program {
                     };
                     Reachable::new(wanted, &others.iter().filter(linked).collect::<Vec<_>>(), world.fetches())
                 });
-                let far = far.as_ref().map(|far| far as &dyn Far);
+                let far = far.map(|far| Arc::new(far) as Arc<dyn Far>);
+                let at_once = |work: Work| {
+                    work();
+                    true
+                };
+                let turns = &Arc::new(Turns::new(root.fs.clone(), Box::new(at_once)));
                 let mut listener = Applying {
                     program: self,
                     world,
@@ -314,7 +322,15 @@ impl Program {
                     told: Vec::new(),
                     stopped: Ok(()),
                 };
-                run_apply(&root, jobs, run, &Means { threads: 1, far }, &stop, &|_| {}, &mut listener);
+                run_apply(
+                    &root,
+                    jobs,
+                    run,
+                    &Means { threads: 1, turns, far },
+                    &stop,
+                    &|_| {},
+                    &mut listener,
+                );
                 let Applying { told: rest, stopped, .. } = listener;
                 stopped?;
                 told = rest;
@@ -365,8 +381,8 @@ impl Program {
             if host.held.is_some() {
                 listing.held.insert(device.clone());
             }
-            if let Some(why) = host.halted {
-                listing.halted.insert(device, why);
+            if let Some(halted) = host.halted {
+                listing.halted.insert(device, halted.why);
             }
             applied += host.applied;
             copied += host.moved.copied;

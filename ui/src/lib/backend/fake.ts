@@ -130,16 +130,16 @@ export class FakeBackend implements Backend {
     return folder === null ? this.#world.status.folders : [this.#folder(folder)];
   }
 
-  pause: Backend["pause"] = (folder) =>
+  pause: Backend["pause"] = (folder, forS) =>
     this.#answer(() =>
       this.#some(folder).map((one) => {
         if (one.state !== "paused") this.#beforePause.set(one.id, one.state);
-        return this.#change(one.id, { state: "paused" });
+        return this.#change(one.id, { state: "paused", paused_until_ms: forS === null ? null : Date.now() + forS * 1000 });
       }),
     );
 
   resume: Backend["resume"] = (folder) =>
-    this.#answer(() => this.#some(folder).map((one) => this.#change(one.id, { state: this.#beforePause.get(one.id) ?? this.#stateOf(one) })));
+    this.#answer(() => this.#some(folder).map((one) => this.#change(one.id, { state: this.#beforePause.get(one.id) ?? this.#stateOf(one), paused_until_ms: null })));
 
   allow: Backend["allow"] = (folder) =>
     this.#answer(() => {
@@ -216,7 +216,7 @@ export class FakeBackend implements Backend {
   rejoin: Backend["rejoin"] = (folder) => this.#goOn(folder);
   rebuild: Backend["rebuild"] = (folder) => this.#goOn(folder);
   #goOn(folder: string): Promise<FolderStatus> {
-    return this.#answer(() => this.#change(folder, { state: "up_to_date", why: null }));
+    return this.#answer(() => this.#change(folder, { state: "up_to_date", why: null, remedy: null }));
   }
 
   info: Backend["info"] = () => this.#answer(() => this.#world.info);
@@ -246,7 +246,7 @@ export class FakeBackend implements Backend {
     for (const [id, at] of Object.entries(this.#world.moving)) {
       if (this.#folder(id).state === "paused") continue;
       at.bytes = Math.min(at.of, at.bytes + at.of / 2000);
-      this.#tell({ event: "progress", folder: this.#folder(id).name, bytes: at.bytes, of: at.of });
+      this.#tell({ event: "progress", id, folder: this.#folder(id).name, bytes: at.bytes, of: at.of });
       if (!this.#world.busy) continue;
       // What is done leaves the front of the list, as in a long first exchange.
       this.#done.set(id, (this.#done.get(id) ?? 0) + 3);
