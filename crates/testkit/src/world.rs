@@ -111,6 +111,9 @@ pub struct World {
 /// Inputs after which programs are said not to come to rest.
 const MANY: usize = 20_000;
 
+/// After so many seconds nobody waits for one who is connected and says nothing.
+const SILENCE_S: i64 = 61;
+
 impl World {
     /// A world of devices, all linked with each other.
     #[must_use]
@@ -471,13 +474,20 @@ impl World {
 
     /// Runs until no program has anything more to do.
     fn run(&mut self) -> Result<(), Stop> {
+        let mut silences = 0;
         for count in 0.. {
             if count > MANY {
                 let next: Vec<_> = self.programs.iter().filter_map(Program::next).collect();
                 return Err(Stop::Broken(format!("the programs do not come to rest; next is {next:?}")));
             }
             if !self.turn()? {
-                break;
+                // Who is connected and says nothing is not waited for forever.
+                let waiting = self.programs.iter_mut().map(Program::waits_for_others).filter(|waits| *waits);
+                if silences == 3 || waiting.count() == 0 {
+                    break;
+                }
+                self.moments.pass_seconds(SILENCE_S);
+                silences += 1;
             }
         }
         self.programs.iter_mut().try_for_each(Program::rest)

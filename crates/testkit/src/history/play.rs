@@ -236,6 +236,7 @@ impl Player {
         for (of, _) in &conflict.sides {
             sides.extend(of.iter().filter_map(|name| DEVICES.iter().position(|d| d == name)));
         }
+        sides.retain(|d| self.world.is_running(*d));
         let choice = match how {
             7 => Choice::Both,
             6 if conflict.kind == "deleted" => Choice::Delete,
@@ -469,6 +470,7 @@ impl Player {
                 let halted = halted.iter().filter_map(|name| self.world.device(name));
                 halted.collect::<Vec<_>>().into_iter().for_each(|d| self.world.end(d));
             }
+            self.let_go();
         }
         self.check_all()?;
         let mut random = Random::new(self.history.seed ^ 0x7069_636b);
@@ -486,13 +488,25 @@ impl Player {
                 let how = random.below(if round < 3 { 8 } else { 6 });
                 self.decide_one(device, nth, how);
             }
-            for _ in 0..2 {
+            for _ in 0..3 {
                 self.world.allow();
                 self.settle()?;
+                self.let_go();
             }
             self.check_all()?;
         }
         Ok(())
+    }
+
+    /// Bytes that only one who is no more may have are waited for by nobody any more, once a person says so.
+    fn let_go(&mut self) {
+        let in_order = locked(&self.oracle).in_order && self.world.tally().rejoined == 0;
+        let missing = self.world.listing().problems.clone().into_iter().filter(|p| p.kind == "missing");
+        for problem in missing.filter(|_| !in_order) {
+            if let Some(device) = self.world.device(&problem.device) {
+                self.world.decide(device, &problem.path, Choice::Delete);
+            }
+        }
     }
 
     /// What cannot be synced is taken away by its user.

@@ -180,11 +180,19 @@ impl World {
         }
     }
 
-    /// The conflicts that a device lists now; none if its program does not run.
+    /// The conflicts that a device lists now; none if its program does not run, or has not looked at its disk yet.
+    // (A decision that comes before that is taken for one on what is found then: whoever decides so early may decide on what they
+    // have not seen. What a program lists that early is not told to the people of a history.)
     pub fn conflicts_at(&mut self, device: usize) -> Vec<Listed> {
         let name = self.devices[device].name.clone();
-        let program = self.programs.iter_mut().find(|p| p.place() == device);
+        let program = self.programs.iter_mut().find(|p| p.place() == device && p.has_looked());
         program.map(|p| p.listing(vec![name]).conflicts).unwrap_or_default()
+    }
+
+    /// Whether a device's program runs now.
+    #[must_use]
+    pub fn is_running(&self, device: usize) -> bool {
+        self.programs.iter().any(|p| p.place() == device)
     }
 
     /// What people decided is told to the programs at once.

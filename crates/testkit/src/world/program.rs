@@ -191,10 +191,11 @@ impl Program {
                 Choice::Delete => Some(Side::Deleted),
             };
             let told = side.filter(|_| self.id(*device).is_some());
-            self.inputs.extend(told.map(|side| {
+            // (At once: it is about what the person has just seen listed.)
+            if let Some(side) = told {
                 let path = path.clone();
-                Input::Decide(Decide { path, side })
-            }));
+                self.inputs.push_front(Input::Decide(Decide { path, side }));
+            }
             told.is_none()
         });
         self.inputs.push_back(Input::Retry);
@@ -235,6 +236,20 @@ impl Program {
     pub(super) fn projections(&mut self) -> Vec<Vec<Projected>> {
         let replicas = self.ids.iter().filter_map(|id| Some(self.core.replica_mut(*id)?.project(&|_| false)));
         replicas.collect()
+    }
+
+    /// Whether it looked at its disks since it was started.
+    pub(super) fn has_looked(&self) -> bool {
+        self.ids.iter().all(|id| self.core.has_looked(*id))
+    }
+
+    /// Waits for someone who may never speak; after some time it is to go on without them. Says whether it does.
+    pub(super) fn waits_for_others(&mut self) -> bool {
+        let waits = !self.core.is_quiet() && self.core.has_failures();
+        if waits {
+            self.inputs.push_back(Input::Retry);
+        }
+        waits
     }
 
     /// There is nothing more to do.
