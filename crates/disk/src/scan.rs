@@ -179,10 +179,23 @@ impl Scan<'_> {
                 }
                 Err(FsError::NotFound) => (self.found)(Scanned::Looked { path, stat: None }),
                 Err(_) if on(Fault::ErrorsAreAbsence) => (self.found)(Scanned::Looked { path, stat: None }),
+                Err(_) if self.is_below_no_directory(&path) => (self.found)(Scanned::Looked { path, stat: None }),
                 Err(e) => self.problem(&path, ProblemKind::Unreadable, unreadable(&e)),
             }
         }
         true
+    }
+
+    /// Whether something else, a link for example, is where a directory above a path would have to be: it is not there, then.
+    fn is_below_no_directory(&self, path: &str) -> bool {
+        for (end, _) in path.match_indices('/') {
+            match self.fs.stat(&path[..end]) {
+                Ok(Some(Entry::Plain(stat))) if stat.kind == Kind::Dir => {}
+                Ok(_) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
     }
 }
 

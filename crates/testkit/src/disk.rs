@@ -86,6 +86,8 @@ struct Disk {
     /// Calls that change what is the user's, and what happens before one of them.
     touches: u64,
     touch_act: Option<(u64, Act)>,
+    /// The one path of which a call must be for that.
+    touch_path: Option<String>,
     skew_ns: i64,
     /// The program has found out that files cannot be exchanged here.
     no_exchange: bool,
@@ -118,6 +120,7 @@ impl SimFs {
             act: None,
             touches: 0,
             touch_act: None,
+            touch_path: None,
             skew_ns: 0,
             no_exchange: false,
             witness: None,
@@ -166,6 +169,15 @@ impl SimFs {
         let mut disk = self.lock();
         disk.touches = 0;
         disk.touch_act = Some((number, Box::new(act)));
+        disk.touch_path = None;
+    }
+
+    /// The same, right before the engine changes what is at a path for the first time.
+    pub fn at_touch_of(&self, path: &str, act: impl FnOnce(&SimFs) + Send + 'static) {
+        let mut disk = self.lock();
+        disk.touches = 0;
+        disk.touch_act = Some((0, Box::new(act)));
+        disk.touch_path = Some(path.to_owned());
     }
 
     /// Forgets what was to happen. Says whether something was.

@@ -221,6 +221,8 @@ impl World {
 
     /// Ends the program in good order, or kills it while it does nothing.
     pub fn restart(&mut self) {
+        let unnoted = self.programs.iter().filter(|program| program.has_unnoted()).count();
+        self.agitated.tally.unnoted += unnoted as u64;
         self.programs.clear();
         self.wires.clear();
         self.forget_delivered();

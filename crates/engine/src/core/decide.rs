@@ -69,13 +69,12 @@ impl Core {
     pub(crate) fn decision(&mut self, decide: Decide) {
         let first = self.order.first().copied();
         let host = first.and_then(|id| self.hosts.get_mut(&id)).filter(|host| host.looked);
-        let conflicts = host.map(|host| host.replica.conflicts()).unwrap_or_default();
-        let at = conflicts.iter().filter(|c| self.is_at(c, &decide.path));
-        let about: BTreeSet<Dot> = at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect();
-        self.decisions.push(Waiting {
-            decide,
-            about: (!about.is_empty()).then_some(about),
+        let conflicts = host.map(|host| host.replica.conflicts());
+        let about = conflicts.map(|conflicts| {
+            let at = conflicts.iter().filter(|c| self.is_at(c, &decide.path));
+            at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect()
         });
+        self.decisions.push(Waiting { decide, about });
         self.replan();
         self.decide_amid_steps();
     }

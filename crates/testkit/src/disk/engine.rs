@@ -227,7 +227,8 @@ impl SimFs {
         if paths.iter().any(|path| is_users(path)) {
             let mut disk = self.lock();
             disk.touches += 1;
-            if disk.touch_act.as_ref().is_some_and(|(at, _)| disk.touches > *at)
+            let here = disk.touch_path.as_ref().is_none_or(|path| paths.contains(&path.as_str()));
+            if disk.touch_act.as_ref().is_some_and(|(at, _)| here && disk.touches > *at)
                 && let Some((_, act)) = disk.touch_act.take()
             {
                 drop(disk);

@@ -86,8 +86,9 @@ fn schedule(random: &mut Random, devices: usize) -> Vec<(At, Event)> {
         let at = round * 10;
         let later = |random: &mut Random| at + 10 * (1 + random.below(6) as At) + 5;
         let d = random.below(devices);
-        if weather.amid && random.one_in(3) {
-            schedule.push((at - 1, Event::Amid(random.below(30) as u64, random.one_in(2))));
+        let amid = weather.amid && random.one_in(3);
+        if amid {
+            schedule.push((at - 1, Event::Amid(random.below(30) as u64, !random.one_in(3))));
         }
         match random.below(40) {
             0..=3 if weather.links => schedule.push((at, Event::Part(d, (d + 1) % devices))),
@@ -100,7 +101,13 @@ fn schedule(random: &mut Random, devices: usize) -> Vec<(At, Event)> {
             }
             15..=19 if weather.disks => {
                 let until = later(random);
-                schedule.push((at, disk_fault(random, d)));
+                let fault = disk_fault(random, d);
+                let is_left_alone = matches!(fault, Event::Unreadable(..)) && random.one_in(2);
+                schedule.push((at, fault));
+                if is_left_alone {
+                    // Nobody is to take it for gone, however long that is.
+                    schedule.push((until - 3, Event::Settle));
+                }
                 schedule.push((until, Event::Heal(d)));
             }
             20 if weather.clocks => {
@@ -124,7 +131,9 @@ fn schedule(random: &mut Random, devices: usize) -> Vec<(At, Event)> {
             33 if weather.network => schedule.push((at, Event::Fetches(random.below(4) as u64))),
             _ => {}
         }
-        schedule.push((at + 1, Event::Go(random.below(12))));
+        // (What is to come in the midst of something needs something to come.)
+        let turns = if amid { 10 + random.below(40) } else { random.below(12) };
+        schedule.push((at + 1, Event::Go(turns)));
     }
     schedule.sort_by_key(|(at, _)| *at);
     schedule
@@ -210,12 +219,37 @@ impl Users {
         }
     }
 
+    /// Someone writes where the program is about to change something: what others have otherwise by now.
+    pub(super) fn deed_amid(&mut self, trees: &[Tree]) -> Option<Deed> {
+        if self.random.one_in(4) {
+            return None;
+        }
+        let bytes_at = |d: usize, path: &str| match trees[d].get(path) {
+            Some(Thing::File { bytes, .. }) => Some(bytes),
+            _ => None,
+        };
+        let all = (0..trees.len()).flat_map(|d| trees[d].keys().map(move |path| (d, path)));
+        let differs = |(d, path): &(usize, &String)| {
+            let here = bytes_at(*d, path);
+            here.is_some() && (0..trees.len()).any(|other| bytes_at(other, path).is_some_and(|there| Some(there) != here))
+        };
+        let all: Vec<(usize, &String)> = all.filter(differs).collect();
+        if all.is_empty() {
+            return None;
+        }
+        let (device, path) = *self.random.of(&all);
+        let bytes = self.new_bytes(device);
+        let what = What::Act(self.written(path.clone(), bytes));
+        Some(Deed { device, what })
+    }
+
     /// What the user of a device does; it may turn out to be impossible.
     pub(super) fn deed(&mut self, device: usize, tree: &Tree) -> Option<Deed> {
         let file = |thing: &Thing| matches!(thing, Thing::File { .. });
         let any = |_: &Thing| true;
         let act = match self.random.below(26) {
-            0..=7 => {
+            0..=1 => Act::Chmod(self.some(tree, file)?, self.random.one_in(2)),
+            2..=7 => {
                 let path = self.place(tree);
                 let bytes = self.new_bytes(device);
                 self.written(path, bytes)

@@ -156,13 +156,18 @@ impl Oracle {
         }
     }
 
-    /// The contents below a path of a disk that other disks show, too.
+    /// The contents below a path of a disk that other disks show there, too. (Of what was moved there just now nobody knows.)
     pub(super) fn shown_elsewhere(&self, trees: &Trees, device: usize, path: &str) -> Vec<usize> {
-        let others: BTreeSet<usize> = (0..trees.len())
-            .filter(|d| *d != device)
-            .flat_map(|d| self.below(&trees[d], ""))
-            .collect();
-        self.below(&trees[device], path).filter(|n| others.contains(n)).collect()
+        let mut there = trees[device].clone();
+        there.retain(|path, thing| {
+            let same = |other: &Thing| match (&*thing, other) {
+                (Thing::File { bytes, .. }, Thing::File { bytes: others, .. }) => bytes == others,
+                _ => false,
+            };
+            let others = (0..trees.len()).filter(|d| *d != device);
+            others.filter_map(|d| trees[d].get(path)).any(same)
+        });
+        self.below(&there, path).collect()
     }
 
     /// While something cannot be read on a device, nothing of it goes from the others.
@@ -236,7 +241,7 @@ impl Oracle {
     }
 
     /// No two sides of a conflict of which one had seen the other; and each disk shows a side.
-    pub(super) fn check_conflicts(&self, listing: &Listing, trees: Option<&Trees>) -> Result<(), Broken> {
+    pub(super) fn check_conflicts(&self, listing: &Listing, trees: Option<&Trees>, in_order: bool) -> Result<(), Broken> {
         for conflict in listing.conflicts.iter().filter(|c| c.kind == "content") {
             let sides = conflict.sides.iter().filter_map(|(_, id)| self.by_id.get(id.as_ref()?));
             let sides: Vec<usize> = sides.copied().collect();
@@ -250,7 +255,7 @@ impl Oracle {
                     return Err(Broken { rule: "sides", what });
                 }
             }
-            if !self.in_order {
+            if !in_order {
                 continue;
             }
             for (a, b) in sides.iter().flat_map(|a| sides.iter().map(move |b| (*a, *b))) {

@@ -161,8 +161,12 @@ impl Player {
     fn users_act(&mut self, at: At) -> Result<(), Broken> {
         if let Some(mut users) = self.users.take() {
             for _ in 0..if at == At::MAX { 0 } else { users.how_many() } {
+                if self.pending.is_some() {
+                    break; // that comes first
+                }
+                let aimed = self.amid.and_then(|_| users.deed_amid(&self.world.trees()));
                 let device = users.who(self.devices());
-                let deed = users.deed(device, &self.fs(device).tree());
+                let deed = aimed.or_else(|| users.deed(device, &self.fs(device).tree()));
                 if let Some(deed) = deed
                     && self.act(&deed)
                 {
@@ -191,15 +195,16 @@ impl Player {
             What::Act(act) => match self.amid.take() {
                 Some((number, touch)) if !self.asleep.contains(&device) => {
                     self.catch_up();
-                    let (act, oracle) = (act.clone(), self.oracle.clone());
+                    let (done, oracle) = (act.clone(), self.oracle.clone());
                     self.pending = Some((device, act.clone()));
                     let happens = move |fs: &SimFs| {
-                        perform(fs, DEVICES[device], &act, &oracle);
+                        perform(fs, DEVICES[device], &done, &oracle);
                     };
-                    if touch {
-                        self.fs(device).at_touch(number % 4, happens);
-                    } else {
-                        self.fs(device).at_call(number, happens);
+                    let fs = self.fs(device);
+                    match act {
+                        Act::Write(path, _) | Act::Save(path, _) if touch => fs.at_touch_of(path, happens),
+                        _ if touch => fs.at_touch(number % 4, happens),
+                        _ => fs.at_call(number, happens),
                     }
                     true
                 }
@@ -353,7 +358,10 @@ impl Player {
             Event::Slow(_, ms) => fs.set_slow_ms(ms),
             Event::Unreadable(_, nth) => {
                 let tree = fs.tree();
-                if let Some(path) = tree.keys().nth(nth % tree.len().max(1)) {
+                let holds = |dir: &str| tree.keys().any(|path| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')));
+                let full = tree.keys().filter(|path| nth % 2 == 0 && holds(path)).collect::<Vec<_>>();
+                let all = if full.is_empty() { tree.keys().collect() } else { full };
+                if let Some(path) = all.get(nth / 2 % all.len().max(1)) {
                     if self.is_well_but(d) && self.unread.is_none() {
                         let there = locked(&self.oracle).shown_elsewhere(&self.world.trees(), d, path);
                         self.unread = Some((d, there));
@@ -525,7 +533,10 @@ impl Player {
         {
             let oracle = locked(&self.oracle);
             oracle.check_contents(&trees, &self.histories(), self.world.listing())?;
-            oracle.check_conflicts(self.world.listing(), self.has_one_naming().then_some(&trees))?;
+            // Known, and not mended: what a program puts on its disk and is ended before it notes it is taken for its user's when
+            // it is started again. If the others have something newer by then, that is a needless conflict (nothing is lost).
+            let in_order = oracle.in_order && self.world.tally().unnoted == 0;
+            oracle.check_conflicts(self.world.listing(), self.has_one_naming().then_some(&trees), in_order)?;
         }
         // Nothing goes on moving.
         let settled = self.world.settle();

@@ -29,6 +29,8 @@ pub struct Tally {
     pub restored: u64,
     /// Replicas that began anew because another one knew more of them than they did.
     pub rejoined: u64,
+    /// Programs that ended before they had noted what they had just done to their disk.
+    pub unnoted: u64,
     /// Inputs that programs took in.
     pub turns: u64,
 }
@@ -295,6 +297,7 @@ impl World {
     /// A program ended otherwise than in good order.
     pub(super) fn fall(&mut self, program: Program, stop: Stop) -> Result<(), Stop> {
         let device = program.place();
+        self.agitated.tally.unnoted += 1;
         self.gone(program);
         self.has_fallen(device, stop)
     }
@@ -326,6 +329,7 @@ impl World {
     /// The others see that a program is gone.
     fn gone(&mut self, program: Program) {
         let ids: Vec<ReplicaId> = program.ids().map(|(_, id)| id).collect();
+        self.agitated.tally.unnoted += u64::from(program.has_unnoted());
         drop(program);
         let others: Vec<ReplicaId> = self.ids().into_values().collect();
         for id in ids {

@@ -238,6 +238,11 @@ impl Program {
         replicas.collect()
     }
 
+    /// Whether it did something to its disk that its index does not know of yet.
+    pub(super) fn has_unnoted(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input, Input::Applied(..)))
+    }
+
     /// Whether it looked at its disks since it was started.
     pub(super) fn has_looked(&self) -> bool {
         self.ids.iter().all(|id| self.core.has_looked(*id))
