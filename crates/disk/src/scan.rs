@@ -222,7 +222,11 @@ impl Scan<'_> {
         if looked.listed.as_ref().is_none_or(|(known, _)| known != dir) {
             looked.listed = Some((dir.to_owned(), self.fs.list(dir)?));
         }
-        let entries = looked.listed.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        let entries = looked
+            .listed
+            .as_ref()
+            .map(|(_, entries)| entries.as_slice())
+            .unwrap_or_default();
         Ok(entries.iter().find(|(n, _)| n == name).map(|(_, entry)| entry.clone()))
     }
 }

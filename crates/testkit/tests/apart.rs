@@ -147,7 +147,10 @@ fn random_histories_of_devices_apart() {
     });
     let (counts, failed) = (counts.into_inner().unwrap(), failed.into_inner().unwrap());
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("{counts}; {seconds:.1} s, {:.0} operations a second", counts.operations as f64 / seconds);
+    eprintln!(
+        "{counts}; {seconds:.1} s, {:.0} operations a second",
+        counts.operations as f64 / seconds
+    );
     for (history, broken) in failed.values().take(3) {
         let (short, broken) = shrink(history, broken, TRIES);
         eprintln!("\n{}", told(&short, &broken));

@@ -118,7 +118,9 @@ impl SimFs {
             }
         };
         let (inner, outer) = (folded(inner), folded(outer));
-        inner.strip_prefix(&outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        inner
+            .strip_prefix(&outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether two paths are names of one object.

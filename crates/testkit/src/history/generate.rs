@@ -312,7 +312,10 @@ impl Users {
             6 => {
                 let path = self.some(tree, file)?;
                 let backup = format!("{path}~");
-                Act::All(vec![Act::Move(path.clone(), backup), Act::Write(path, self.new_bytes(device))])
+                Act::All(vec![
+                    Act::Move(path.clone(), backup),
+                    Act::Write(path, self.new_bytes(device)),
+                ])
             }
             // The same bytes again: a copy, or what was there before.
             7 => {

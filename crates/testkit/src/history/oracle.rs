@@ -125,10 +125,12 @@ impl Oracle {
             let p = p.to_lowercase(); // a disk may take the two for one
             path.is_empty() || p == path || p.starts_with(&inside)
         };
-        tree.iter().filter(move |(p, _)| there(p)).filter_map(|(_, thing)| match thing {
-            Thing::File { bytes, .. } => self.number_of(bytes),
-            _ => None,
-        })
+        tree.iter()
+            .filter(move |(p, _)| there(p))
+            .filter_map(|(_, thing)| match thing {
+                Thing::File { bytes, .. } => self.number_of(bytes),
+                _ => None,
+            })
     }
 
     /// A conflict is decided: what its sides are now may go.
@@ -174,7 +176,11 @@ impl Oracle {
     pub(super) fn check_unread(&self, trees: &Trees, device: usize, unread: &[usize]) -> Result<(), Broken> {
         let others = (0..trees.len()).filter(|d| *d != device);
         let shown: BTreeSet<usize> = others.flat_map(|d| self.below(&trees[d], "")).collect();
-        let gone = |n: &&usize| !shown.contains(n) && !self.contents[**n].seen_off && !self.contents[**n].let_go;
+        // (Where its user did something with it meanwhile, nobody can tell what it is now.)
+        let gone = |n: &&usize| {
+            let content = &self.contents[**n];
+            !shown.contains(n) && !content.seen_off && !content.let_go && !content.again
+        };
         match unread.iter().find(gone) {
             Some(n) => Err(Broken {
                 rule: "absence",
@@ -251,7 +257,11 @@ impl Oracle {
             });
             for n in shown {
                 if !sides.contains(&n) {
-                    let what = format!("{} is shown at {}, and is no side of {conflict:?}", self.tell(n), conflict.path);
+                    let what = format!(
+                        "{} is shown at {}, and is no side of {conflict:?}",
+                        self.tell(n),
+                        conflict.path
+                    );
                     return Err(Broken { rule: "sides", what });
                 }
             }

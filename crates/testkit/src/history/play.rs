@@ -358,7 +358,10 @@ impl Player {
             Event::Slow(_, ms) => fs.set_slow_ms(ms),
             Event::Unreadable(_, nth) => {
                 let tree = fs.tree();
-                let holds = |dir: &str| tree.keys().any(|path| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')));
+                let holds = |dir: &str| {
+                    tree.keys()
+                        .any(|path| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')))
+                };
                 let full = tree.keys().filter(|path| nth % 2 == 0 && holds(path)).collect::<Vec<_>>();
                 let all = if full.is_empty() { tree.keys().collect() } else { full };
                 if let Some(path) = all.get(nth / 2 % all.len().max(1)) {
@@ -509,7 +512,13 @@ impl Player {
     /// Bytes that only one who is no more may have are waited for by nobody any more, once a person says so.
     fn let_go(&mut self) {
         let in_order = locked(&self.oracle).in_order && self.world.tally().rejoined == 0;
-        let missing = self.world.listing().problems.clone().into_iter().filter(|p| p.kind == "missing");
+        let missing = self
+            .world
+            .listing()
+            .problems
+            .clone()
+            .into_iter()
+            .filter(|p| p.kind == "missing");
         for problem in missing.filter(|_| !in_order) {
             if let Some(device) = self.world.device(&problem.device) {
                 self.world.decide(device, &problem.path, Choice::Delete);

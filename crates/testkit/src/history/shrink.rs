@@ -110,8 +110,16 @@ impl Shrinking {
 fn simpler_events(event: &Event) -> Vec<Event> {
     match *event {
         Event::Go(turns) => vec![Event::Settle, Event::Go(turns / 2), Event::Go(turns.saturating_sub(1))],
-        Event::End(d, end, at) => vec![Event::End(d, end, 0), Event::End(d, end, at / 2), Event::End(d, end, at.saturating_sub(1))],
-        Event::Amid(at, touch) => vec![Event::Amid(0, true), Event::Amid(at / 2, touch), Event::Amid(at.saturating_sub(1), touch)],
+        Event::End(d, end, at) => vec![
+            Event::End(d, end, 0),
+            Event::End(d, end, at / 2),
+            Event::End(d, end, at.saturating_sub(1)),
+        ],
+        Event::Amid(at, touch) => vec![
+            Event::Amid(0, true),
+            Event::Amid(at / 2, touch),
+            Event::Amid(at.saturating_sub(1), touch),
+        ],
         Event::Unreadable(d, n) => vec![Event::Unreadable(d, 0), Event::Unreadable(d, n / 2)],
         _ => Vec::new(),
     }

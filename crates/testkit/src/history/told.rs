@@ -24,7 +24,11 @@ pub fn told(history: &History, broken: &Broken) -> String {
         Prefer::Both => say(Order::Prefer(Rule::Both)),
         _ => {}
     }
-    let mut deeds = history.workload.iter().filter(|(_, deed)| deed.device < names.len()).peekable();
+    let mut deeds = history
+        .workload
+        .iter()
+        .filter(|(_, deed)| deed.device < names.len())
+        .peekable();
     let mut amid = None;
     for (at, event) in &history.schedule {
         while let Some((_, deed)) = deeds.next_if(|(when, _)| when <= at) {

@@ -144,7 +144,10 @@ impl World {
     /// Whether so many reads have been done, and the rest failed.
     #[must_use]
     pub fn fetches_are_cut(&self) -> bool {
-        self.agitated.fetches.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+        self.agitated
+            .fetches
+            .as_ref()
+            .is_some_and(|left| left.load(Ordering::Relaxed) == 0)
     }
 
     /// A message that came lately comes again, if its connection is still there.

@@ -234,7 +234,10 @@ impl Program {
 
     /// What the disks should show, as the replicas have it.
     pub(super) fn projections(&mut self) -> Vec<Vec<Projected>> {
-        let replicas = self.ids.iter().filter_map(|id| Some(self.core.replica_mut(*id)?.project(&|_| false)));
+        let replicas = self
+            .ids
+            .iter()
+            .filter_map(|id| Some(self.core.replica_mut(*id)?.project(&|_| false)));
         replicas.collect()
     }
 
