@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Histories that a run of the tests plays.
+/// Histories that a run of the tests plays: those from seed 1 on. All of them pass; of those after them, about one in 400 still fails, by
+/// faults that are known and not mended (a directory whose name two have, that one replaces by a file; bytes that are nowhere, after a
+/// power cut), and by what is not looked into yet. So a longer run finds something.
 const FEW: u64 = 300;
 /// Plays that it may take to make a history short.
 const TRIES: usize = 4000;

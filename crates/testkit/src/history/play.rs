@@ -296,10 +296,10 @@ impl Player {
             Event::Duplicate => self.world.duplicate(),
             Event::Fetches(reads) => self.world.limit_fetches(Some(reads)),
             Event::Amid(number, touch) => self.amid = Some((number, touch)),
-            Event::Full(d, _) | Event::Flaky(d, ..) | Event::Slow(d, _) | Event::Unreadable(d, _) | Event::Unwritable(d, _) => {
-                if d < n {
-                    self.disk_fault(d, event);
-                }
+            Event::Full(d, _) | Event::Flaky(d, ..) | Event::Slow(d, _) | Event::Unreadable(d, _) | Event::Unwritable(d, _)
+                if d < n =>
+            {
+                self.disk_fault(d, event);
             }
             Event::Heal(d) if d < n => self.heal(d),
             Event::Skew(d, seconds) if d < n => {
@@ -307,23 +307,17 @@ impl Player {
                 self.world.skew(d, seconds);
             }
             Event::CopyIndex(d) if d < n => self.world.copy_index_of(d),
-            Event::RestoreIndex(d) if d < n => {
-                if self.world.restore_index_of(d) {
-                    locked(&self.oracle).in_order = false;
-                }
-            }
+            Event::RestoreIndex(d) if d < n && self.world.restore_index_of(d) => locked(&self.oracle).in_order = false,
             Event::LoseIndex(d) if d < n => {
                 self.world.lose_index_of(d);
                 locked(&self.oracle).in_order = false;
             }
             Event::CopyDisk(d) if d < n => self.world.copy_disk_of(d),
-            Event::RestoreDisk(d) if d < n => {
-                if self.world.has_copy_of_disk(d) {
-                    self.catch_up();
-                    locked(&self.oracle).is_put_back(&self.fs(d));
-                    self.unread = None;
-                    self.world.restore_disk_of(d);
-                }
+            Event::RestoreDisk(d) if d < n && self.world.has_copy_of_disk(d) => {
+                self.catch_up();
+                locked(&self.oracle).is_put_back(&self.fs(d));
+                self.unread = None;
+                self.world.restore_disk_of(d);
             }
             _ => {}
         }
