@@ -9,55 +9,80 @@ use anyhow::{Context, Result, bail};
 use crate::install;
 use crate::job::{cargo, step};
 
+/// How a part is made longer.
+enum Longer {
+    /// It takes a number of seconds.
+    Seconds(&'static [(&'static str, &'static str)], &'static str),
+    /// It takes a count: so many are tried first, to see how long they take.
+    Count(&'static str, u32),
+}
+
 /// One of the tests, and its share of the time.
 struct Part {
     what: &'static str,
     package: &'static str,
     test: &'static str,
     filter: &'static [&'static str],
-    /// The variable that makes it longer.
-    count: &'static str,
-    /// So many are tried first, to see how long they take.
-    few: u32,
+    longer: Longer,
     share: f64,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 7] = [
+    Part {
+        what: "every small history of a tree",
+        package: "bifold-tree",
+        test: "exhaustive",
+        filter: &[],
+        longer: Longer::Seconds(&[("BIFOLD_DEPTH", "6")], "BIFOLD_SECONDS"),
+        share: 0.15,
+    },
     Part {
         what: "random histories of trees",
         package: "bifold-tree",
         test: "histories",
         filter: &[],
-        count: "BIFOLD_HISTORIES",
-        few: 200,
-        share: 0.2,
+        longer: Longer::Count("BIFOLD_HISTORIES", 200),
+        share: 0.1,
     },
     Part {
         what: "random histories of devices, simulated",
         package: "bifold-testkit",
         test: "apart",
         filter: &[],
-        count: "BIFOLD_HISTORIES",
-        few: 500,
-        share: 0.4,
+        longer: Longer::Count("BIFOLD_HISTORIES", 500),
+        share: 0.2,
+    },
+    Part {
+        what: "what people see, explained; simulated",
+        package: "bifold-testkit",
+        test: "mysteries",
+        filter: &[],
+        longer: Longer::Count("BIFOLD_HISTORIES", 500),
+        share: 0.15,
+    },
+    Part {
+        what: "what people see, explained; real daemons",
+        package: "bifold",
+        test: "mysteries",
+        filter: &[],
+        longer: Longer::Count("BIFOLD_HISTORIES", 5),
+        share: 0.15,
     },
     Part {
         what: "power cuts",
         package: "bifold",
         test: "cut",
         filter: &[],
-        count: "BIFOLD_CUTS",
-        few: 20,
-        share: 0.25,
+        longer: Longer::Count("BIFOLD_CUTS", 20),
+        share: 0.15,
     },
     Part {
         what: "daemons that are killed",
         package: "bifold",
         test: "killed",
         filter: &["daemons_killed"],
-        count: "BIFOLD_KILLS",
-        few: 10,
-        share: 0.15,
+        longer: Longer::Count("BIFOLD_KILLS", 10),
+        share: 0.1,
     },
 ];
 
@@ -105,22 +130,33 @@ pub fn prove(options: &Options) -> Result<ExitCode> {
     install::c_compiler()?;
     for part in &PARTS {
         if let Some(seed) = options.seed {
-            run(part, part.what, &[("BIFOLD_SEED", seed.to_string())])?;
+            if matches!(part.longer, Longer::Count(..)) {
+                run(part, part.what, &[("BIFOLD_SEED", seed.to_string())])?;
+            }
             continue;
         }
         let seconds = f64::from(options.minutes) * 60.0 * part.share;
-        // (What is compiled is not of its time.)
-        run(part, &format!("{}: to begin with", part.what), &[(part.count, 1.to_string())])?;
-        let begun = Instant::now();
-        run(
-            part,
-            &format!("{}: how long some take", part.what),
-            &[(part.count, part.few.to_string())],
-        )?;
-        let each = begun.elapsed().as_secs_f64() / f64::from(part.few);
-        let many = ((seconds - begun.elapsed().as_secs_f64()) / each).min(f64::from(u32::MAX)) as u32;
-        if many > part.few {
-            run(part, part.what, &[(part.count, many.to_string())])?;
+        match part.longer {
+            Longer::Seconds(with, name) => {
+                let mut set: Vec<(&str, String)> = with.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
+                set.push((name, (seconds as u64).max(1).to_string()));
+                run(part, part.what, &set)?;
+            }
+            Longer::Count(name, few) => {
+                // (What is compiled is not of its time.)
+                run(part, &format!("{}: to begin with", part.what), &[(name, 1.to_string())])?;
+                let begun = Instant::now();
+                run(
+                    part,
+                    &format!("{}: how long some take", part.what),
+                    &[(name, few.to_string())],
+                )?;
+                let each = begun.elapsed().as_secs_f64() / f64::from(few);
+                let many = ((seconds - begun.elapsed().as_secs_f64()) / each).min(f64::from(u32::MAX)) as u32;
+                if many > few {
+                    run(part, part.what, &[(name, many.to_string())])?;
+                }
+            }
         }
     }
     println!("\nNothing was lost, and all became equal.");

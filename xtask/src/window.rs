@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
@@ -36,11 +36,37 @@ pub fn pages() -> Result<()> {
         )?;
         fs::write(&noted, &list).with_context(|| format!("{} cannot be written", noted.display()))?;
     }
+    // What is made of pages that are new is new, too, and takes minutes to compile.
+    let made = newest(&ui.join("dist")).unwrap_or(SystemTime::UNIX_EPOCH);
+    let parts = [
+        "src",
+        "public",
+        "index.html",
+        "package-lock.json",
+        "vite.config.ts",
+        "svelte.config.js",
+        "tsconfig.json",
+    ];
+    if parts
+        .iter()
+        .filter_map(|part| newest(&ui.join(part)))
+        .all(|changed| changed < made)
+    {
+        return Ok(());
+    }
     job::step(
         "building the window's pages",
         &mut npm(&["run", "build"])?,
         "correct what vite shows above",
     )
+}
+
+/// When a file, or the newest one in a directory, was changed.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let Ok(inside) = fs::read_dir(path) else {
+        return fs::metadata(path).and_then(|about| about.modified()).ok();
+    };
+    inside.flatten().filter_map(|entry| newest(&entry.path())).max()
 }
 
 /// Types, logic, and every view in a browser.

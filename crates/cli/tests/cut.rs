@@ -461,7 +461,10 @@ fn seed() -> u64 {
 fn tries() -> Option<usize> {
     match std::env::var("BIFOLD_CUTS") {
         Ok(text) if text == "all" => None,
-        Ok(text) => Some(text.parse().expect("BIFOLD_CUTS: a number, or `all`")),
+        Ok(text) => Some(
+            text.parse()
+                .unwrap_or_else(|e| panic!("BIFOLD_CUTS is a number, or `all`: {e}")),
+        ),
         Err(_) => Some(FEW),
     }
 }
@@ -774,21 +777,19 @@ fn power_fails_in_a_device_that_receives() {
 fn a_program_that_forgets_to_sync_is_found_out() {
     with_disks(|world| {
         let mut uncut = record(world, &EVERYDAY);
-        // What is synced of the index stays.
-        let home: HashSet<u64> = {
-            let base = &uncut.recording.base;
-            let of_home = |path: &str| base.find(Path::new(path)).unwrap();
-            let mut home = HashSet::from([of_home("home")]);
-            home.extend(uncut.recording.steps.iter().filter_map(|step| match &step.op {
-                Op::Make { place, ino, .. } if place.0 == of_home("home") => Some(*ino),
-                _ => None,
-            }));
-            home.insert(of_home("home/index.db"));
-            home
-        };
+        // What is synced of the index and the markers stays.
+        let base = &uncut.recording.base;
+        let at = |path: &str| base.find(Path::new(path)).unwrap();
+        let dirs = [at("home"), at("left/.bifold"), at("right/.bifold")];
+        let mut own = HashSet::from(dirs);
+        own.insert(at("home/index.db"));
+        own.extend(uncut.recording.steps.iter().filter_map(|step| match &step.op {
+            Op::Make { place, ino, .. } if dirs.contains(&place.0) => Some(*ino),
+            _ => None,
+        }));
         let before = uncut.recording.steps.len();
         uncut.recording.steps.retain(|step| match &step.op {
-            Op::Sync { ino, .. } => home.contains(ino),
+            Op::Sync { ino, .. } => own.contains(ino),
             Op::SyncAll => false,
             _ => true,
         });

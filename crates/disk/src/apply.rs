@@ -340,6 +340,18 @@ impl<'a> Applier<'a> {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Vec<(usize, Staged)> {
         let units = self.units(jobs, chosen);
+        let large = |unit: &[usize]| match unit {
+            [i] => wanted(&jobs[*i].action).is_some_and(|w| self.is_large(&jobs[*i], w)),
+            _ => false,
+        };
+        let all_large = units.iter().filter(|unit| large(unit)).count();
+        let (others, has_others) = (AtomicUsize::new(units.len() - all_large), jobs.len() > all_large);
+        let is_ready = |others: usize| {
+            if others == 0 && has_others {
+                self.turns.steps_are_ready();
+            }
+        };
+        is_ready(units.len() - all_large);
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<(usize, Staged)>> = Mutex::default();
         let work = || {
@@ -353,6 +365,9 @@ impl<'a> Applier<'a> {
                         }
                     }
                     many => self.stage_small(jobs, many, progress, &mut done),
+                }
+                if !large(unit) {
+                    is_ready(others.fetch_sub(1, Ordering::Relaxed) - 1);
                 }
             }
             if let Ok(mut all) = results.lock() {
@@ -465,14 +480,19 @@ impl<'a> Applier<'a> {
         Ok(self.fs.open(path).ok().map(|file| file.extras()))
     }
 
+    /// Whether a file is so large that other steps do not wait for it.
+    fn is_large(&self, job: &Job, wanted: &Wanted) -> bool {
+        wanted.size >= LARGE || (self.far.is_some() && job.supply.origins.is_empty() && !is_small(wanted.size, &job.supply))
+    }
+
     /// Brings one file: from where it is on this computer, or else from other devices.
     fn stage_one(&self, job: &Job, wanted: &Wanted, progress: &(dyn Fn(u64) + Sync)) -> Staged {
         let replaced = match self.may_stage(job) {
             Ok(replaced) => replaced,
             Err(outcome) => return Staged::No(outcome),
         };
-        let far = self.far.clone().filter(|_| !is_small(wanted.size, &job.supply));
-        if wanted.size < LARGE && far.is_none() {
+        let far = self.far.clone();
+        if !self.is_large(job, wanted) {
             let came = AtomicU64::new(0);
             let bringing = Bringing {
                 stop: self.stop,
@@ -492,11 +512,12 @@ impl<'a> Applier<'a> {
             return staged(job, brought);
         }
         // Where several files need what others have, one gets it, and the rest are copied from that one by the next plan.
-        let once = |content| self.fetched.lock().is_ok_and(|mut fetched| fetched.insert(content));
-        if far.is_some() && !once(wanted.id()) {
-            return Staged::No(Outcome::Deferred);
+        let once = || self.fetched.lock().is_ok_and(|mut fetched| fetched.insert(wanted.id()));
+        let far = far.filter(|_| once());
+        if self.far.is_some() && far.is_none() && job.supply.origins.is_empty() {
+            return Staged::No(Outcome::Missing);
         }
-        let (fs, name, supply, far) = (self.turns.fs(), self.own_name(STAGE), job.supply.clone(), self.far.clone());
+        let (fs, name, supply) = (self.turns.fs(), self.own_name(STAGE), job.supply.clone());
         let to_bring = ToBring {
             wanted,
             replaced: replaced.as_ref(),

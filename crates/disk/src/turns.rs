@@ -10,10 +10,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For so long at least a turn is used for what is brought little by little, whoever waits.
+/// For so long at least a turn is used for what is brought little by little, whoever waits; and large files for each other.
 const TURN: Duration = Duration::from_secs(2);
-/// For so long at least a large file is waited for, whoever else waits.
+/// For so long large files are waited for while something else waits for the turn's end.
 const WAIT: Duration = Duration::from_millis(50);
+/// For so long they are waited for while other steps of the plan could be taken.
+const STEPS_WAIT: Duration = Duration::from_millis(200);
+/// The same, if none of such steps could be taken in the turn before.
+const PATIENT_WAIT: Duration = Duration::from_secs(10);
+/// Most files that are brought at a time.
+const AT_ONCE: usize = 4;
 /// How often one who waits looks up: how much has come, and whether the program is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -31,9 +37,15 @@ pub struct Turns {
 }
 
 struct State {
-    /// Others wait for this turn's end.
-    is_awaited: bool,
     began: Instant,
+    /// Since when something else waits for this turn's end.
+    awaited: Option<Instant>,
+    /// Since when there are steps that could be taken.
+    steps: Option<Instant>,
+    /// Nothing came of such steps in the turn before.
+    patient: bool,
+    /// A large file was brought in this turn.
+    brought: bool,
     brings: HashMap<ContentId, Bring>,
 }
 
@@ -66,14 +78,17 @@ impl Bringing<'_> {
 pub(crate) struct ToBring<'a> {
     pub(crate) wanted: &'a Wanted,
     pub(crate) replaced: Option<&'a Extras>,
-    pub(crate) how: Box<dyn FnOnce(Bringing<'_>) -> Result<Brought, StageError> + Send>,
+    pub(crate) how: How,
 }
+
+/// How a file is brought.
+pub(crate) type How = Box<dyn FnOnce(Bringing<'_>) -> Result<Brought, StageError> + Send>;
 
 /// What became of it, as far as the one who asks is concerned.
 pub(crate) enum Waited {
     /// It is here, or cannot be had.
     For(Result<Brought, StageError>),
-    /// It is brought, but others wait for the turn; or the same bytes are being brought for another file.
+    /// It is being brought, or will be; but something else is not to wait for it.
     Enough,
 }
 
@@ -103,6 +118,30 @@ impl Drop for Ending {
     }
 }
 
+impl State {
+    fn new() -> State {
+        State {
+            began: Instant::now(),
+            awaited: None,
+            steps: None,
+            patient: false,
+            brought: false,
+            brings: HashMap::new(),
+        }
+    }
+
+    /// Whether large files have been waited for for long enough.
+    fn is_enough(&self) -> bool {
+        let steps_wait = if self.patient { PATIENT_WAIT } else { STEPS_WAIT };
+        let since = |when: Option<Instant>, wait| when.is_some_and(|when| when.elapsed() >= wait);
+        since(self.awaited, WAIT) || since(self.steps, steps_wait) || (self.brought && self.began.elapsed() >= TURN)
+    }
+
+    fn running(&self) -> usize {
+        self.brings.values().filter(|bring| bring.result.is_none()).count()
+    }
+}
+
 impl Turns {
     /// For one disk.
     #[must_use]
@@ -110,11 +149,7 @@ impl Turns {
         Turns {
             fs,
             begin,
-            state: Mutex::new(State {
-                is_awaited: false,
-                began: Instant::now(),
-                brings: HashMap::new(),
-            }),
+            state: Mutex::new(State::new()),
             changed: Condvar::new(),
         }
     }
@@ -131,22 +166,35 @@ impl Turns {
     /// A plan's turn begins.
     pub fn began(&self) {
         let mut state = self.lock();
-        (state.is_awaited, state.began) = (false, Instant::now());
+        let (brings, patient) = (std::mem::take(&mut state.brings), state.patient);
+        *state = State {
+            brings,
+            patient,
+            ..State::new()
+        };
         for bring in state.brings.values_mut() {
             bring.needed = false;
         }
     }
 
-    /// Others wait: the turn is to end soon.
-    pub fn make_room(&self) {
-        self.lock().is_awaited = true;
+    /// Steps of the plan can be taken: they do not wait for large files.
+    pub(crate) fn steps_are_ready(&self) {
+        self.lock().steps.get_or_insert_with(Instant::now);
         self.changed.notify_all();
     }
 
-    /// A plan's turn has ended. What it did not need, as far as it came, is not brought any more.
-    pub fn ended(&self) {
+    /// Something else waits: the turn is to end soon.
+    pub fn make_room(&self) {
+        self.lock().awaited.get_or_insert_with(Instant::now);
+        self.changed.notify_all();
+    }
+
+    /// A plan's turn has ended, in which some steps were taken, or none. What it did not need, as far as it came, is not brought any
+    /// more.
+    pub fn ended(&self, some_taken: bool) {
         let mut state = self.lock();
-        if state.is_awaited {
+        state.patient = state.steps.is_some() && !some_taken;
+        if state.awaited.is_some() {
             return; // it may have had no time to say what it needs
         }
         self.cancel(&mut state, &|bring| !bring.needed);
@@ -183,7 +231,7 @@ impl Turns {
     /// Whether this turn is to end: nothing more is to be brought little by little.
     pub fn is_over(&self) -> bool {
         let state = self.lock();
-        state.is_awaited && state.began.elapsed() >= TURN
+        state.awaited.is_some() && state.began.elapsed() >= TURN
     }
 
     /// Has a file brought, or waits for it if it is being brought; tells how many bytes came.
@@ -194,7 +242,6 @@ impl Turns {
         stop: &AtomicBool,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Waited {
-        let waits_since = Instant::now();
         let mut how = Some(to_bring.how);
         let mut told = 0;
         let mut state = self.lock();
@@ -202,6 +249,7 @@ impl Turns {
             if stop.load(Ordering::Relaxed) {
                 return Waited::For(Err(StageError::Missing));
             }
+            let full = state.running() >= AT_ONCE;
             match state.brings.get_mut(&content) {
                 Some(bring) if bring.wanted == *to_bring.wanted && bring.replaced.as_ref() == to_bring.replaced => {
                     bring.needed = true;
@@ -210,13 +258,12 @@ impl Turns {
                     told = told.max(came);
                     if let Some(result) = bring.result.take() {
                         state.brings.remove(&content);
+                        state.brought |= result.is_ok();
                         return Waited::For(result);
                     }
-                    if bring.waiting > 0 {
-                        return Waited::Enough;
-                    }
                 }
-                Some(bring) if bring.needed || bring.waiting > 0 => return Waited::Enough,
+                // The same bytes are brought for another file; after that it is this one's turn.
+                Some(bring) if bring.needed || bring.waiting > 0 => {}
                 // Nobody needs it as it is: it is brought anew, for the most part from what has come.
                 Some(bring) => {
                     bring.cancel.store(true, Ordering::Relaxed);
@@ -226,6 +273,7 @@ impl Turns {
                         continue;
                     }
                 }
+                None if full && how.is_some() => {}
                 None => {
                     let Some(how) = how.take() else {
                         return Waited::For(Err(StageError::Missing)); // cancelled
@@ -261,13 +309,14 @@ impl Turns {
                     continue;
                 }
             }
-            if state.is_awaited && waits_since.elapsed() >= WAIT {
+            if state.is_enough() {
                 return Waited::Enough;
             }
             if let Some(bring) = state.brings.get_mut(&content) {
                 bring.waiting += 1;
             }
-            let for_at_most = if state.is_awaited { WAIT } else { LOOK };
+            let hurries = state.awaited.is_some() || state.steps.is_some();
+            let for_at_most = if hurries { WAIT } else { LOOK };
             state = match self.changed.wait_timeout(state, for_at_most) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -278,3 +327,6 @@ impl Turns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

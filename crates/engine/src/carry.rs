@@ -567,7 +567,7 @@ pub fn run_apply(
     let applier = Applier::new(root.fs.as_ref(), &root.ignore, means.turns, stop, run, means.threads);
     let mut applier = applier.with_far(means.far.clone());
     let mut rest = jobs.as_slice();
-    let mut goes_on = true;
+    let (mut goes_on, mut some_taken) = (true, false);
     while goes_on && !rest.is_empty() && !stop.load(Ordering::Relaxed) && !means.turns.is_over() {
         if rest.len() < jobs.len() && rest[0].after_commit && !listener.wait_until_noted() {
             break;
@@ -582,10 +582,11 @@ pub fn run_apply(
             steps += 1;
         }
         applier.apply(&rest[..steps], progress, &mut |applied, more| {
+            some_taken |= applied.outcomes.iter().any(|o| matches!(o, Outcome::Done(_)));
             let refused = applied
                 .outcomes
                 .iter()
-                .any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
+                .any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored | Outcome::Deferred));
             listener.tell(Input::Applied(root.replica, applied));
             if refused && let Ok(Some(why)) = root.is_another() {
                 listener.tell(Input::Halt(root.replica, why));
@@ -596,6 +597,6 @@ pub fn run_apply(
         });
         rest = &rest[steps..];
     }
-    means.turns.ended();
+    means.turns.ended(some_taken);
     listener.tell(Input::ApplyEnded(root.replica));
 }

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod faults;
 pub mod history;
 pub mod moments;
+pub mod mysteries;
 pub mod random;
 pub mod story;
 pub mod world;

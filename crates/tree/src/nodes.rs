@@ -44,6 +44,7 @@ pub(crate) enum Adrift {
 
 /// A node with what is derived of it.
 #[derive(Debug)]
+#[cfg_attr(feature = "faults", derive(Clone))]
 struct Slot {
     node: Arc<Node>,
     /// The local sequence of its last change.
@@ -86,6 +87,7 @@ impl Slot {
 }
 
 /// All nodes of a replica.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub(crate) struct Nodes {
     slots: Vec<Slot>,
     free: Vec<Ix>,

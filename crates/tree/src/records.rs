@@ -76,6 +76,7 @@ impl Record {
 }
 
 /// All records of a replica.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub(crate) struct Records {
     slots: Vec<Option<Record>>,
     free: Vec<RecordId>,

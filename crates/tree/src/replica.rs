@@ -29,6 +29,7 @@ pub const MAX_TIME_MS: u64 = 1 << 53;
 
 /// A replica of a folder. Its clock is hybrid: each scan's time is the wall clock's in milliseconds, but always more than
 /// every time that was seen before.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub struct Replica {
     pub(crate) id: ReplicaId,
     pub(crate) nodes: Nodes,

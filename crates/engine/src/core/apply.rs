@@ -89,7 +89,7 @@ impl Core {
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
-        host.makes_room = false;
+        (host.makes_room, host.deferred) = (false, false);
         (host.rest_ignored, host.rest_left_out) = (true, true);
         self.commit(
             id,
@@ -227,7 +227,8 @@ impl Core {
                         },
                     );
                 }
-                Outcome::Ignored | Outcome::Deferred => {}
+                Outcome::Ignored => {}
+                Outcome::Deferred => host.deferred = true,
                 Outcome::Failed(problem) => {
                     host.failures.insert(path, problem.clone());
                 }
@@ -278,8 +279,8 @@ impl Core {
         let look_again: Vec<String> = std::mem::take(&mut host.look_again).into_iter().collect();
         // The rest is planned at once; but what failed only with a change or a retry. If all of a part failed, the whole is
         // planned, so that nothing waits behind what cannot be done.
-        host.plan_whole = partial && !progress;
-        host.plan_due |= progress || host.plan_whole || host.makes_room;
+        host.plan_whole = partial && !progress && !host.makes_room && !host.deferred;
+        host.plan_due |= progress || host.plan_whole || host.makes_room || host.deferred;
         if std::mem::take(&mut host.new_rules) {
             // What was left out may be no more, and the other way round.
             host.dirty = Some(Scope::All);

@@ -73,6 +73,8 @@ pub(crate) struct Host {
     pub(crate) steps_before: u64,
     /// The steps that are being taken are to make room for something that waits.
     pub(crate) makes_room: bool,
+    /// There was no time for some of them.
+    pub(crate) deferred: bool,
     /// The next plan is to be for everything.
     pub(crate) plan_whole: bool,
     pub(crate) moved: Moved,
@@ -117,6 +119,7 @@ impl Host {
             steps_done: 0,
             steps_before: 0,
             makes_room: false,
+            deferred: false,
             plan_whole: false,
             moved: Moved::default(),
             ignore: None,
