@@ -158,8 +158,9 @@ impl Oracle {
         }
     }
 
-    /// The contents below a path of a disk that other disks show there, too. (Of what was moved there just now nobody knows.)
-    pub(super) fn shown_elsewhere(&self, trees: &Trees, device: usize, path: &str) -> Vec<usize> {
+    /// The contents below a path of a disk that other disks show there, too; and whether more than one stood by
+    /// them. (Of what was moved there just now nobody knows.)
+    pub(super) fn shown_elsewhere(&self, trees: &Trees, device: usize, path: &str) -> Vec<(usize, bool)> {
         let mut there = trees[device].clone();
         there.retain(|path, thing| {
             let same = |other: &Thing| match (&*thing, other) {
@@ -169,20 +170,20 @@ impl Oracle {
             let others = (0..trees.len()).filter(|d| *d != device);
             others.filter_map(|d| trees[d].get(path)).any(same)
         });
-        self.below(&there, path).collect()
+        self.below(&there, path).map(|n| (n, self.contents[n].again)).collect()
     }
 
     /// While something cannot be read on a device, nothing of it goes from the others.
-    pub(super) fn check_unread(&self, trees: &Trees, device: usize, unread: &[usize]) -> Result<(), Broken> {
+    pub(super) fn check_unread(&self, trees: &Trees, device: usize, unread: &[(usize, bool)]) -> Result<(), Broken> {
         let others = (0..trees.len()).filter(|d| *d != device);
         let shown: BTreeSet<usize> = others.flat_map(|d| self.below(&trees[d], "")).collect();
         // (Where its user did something with it meanwhile, nobody can tell what it is now.)
-        let gone = |n: &&usize| {
-            let content = &self.contents[**n];
-            !shown.contains(n) && !content.seen_off && !content.let_go && !content.again
+        let gone = |(n, again): &&(usize, bool)| {
+            let content = &self.contents[*n];
+            !shown.contains(n) && !content.seen_off && !content.let_go && content.again == *again
         };
         match unread.iter().find(gone) {
-            Some(n) => Err(Broken {
+            Some((n, _)) => Err(Broken {
                 rule: "absence",
                 what: format!("{} is gone from the others while it cannot be read on one", self.tell(*n)),
             }),

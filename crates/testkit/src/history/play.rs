@@ -59,7 +59,7 @@ struct Player {
     /// Disks with faults, and of those of which a part cannot be read, what others show of that.
     faulty: BTreeSet<usize>,
     flaky: BTreeSet<usize>,
-    unread: Option<(usize, Vec<usize>)>,
+    unread: Option<(usize, Vec<(usize, bool)>)>,
     counts: Counts,
 }
 
@@ -167,10 +167,9 @@ impl Player {
                 let aimed = self.amid.and_then(|_| users.deed_amid(&self.world.trees()));
                 let device = users.who(self.devices());
                 let deed = aimed.or_else(|| users.deed(device, &self.fs(device).tree()));
-                if let Some(deed) = deed
-                    && self.act(&deed)
-                {
-                    self.done.push((at, deed));
+                if let Some(deed) = deed {
+                    self.act(&deed);
+                    self.done.push((at, deed)); // what cannot be done, too: trying it has the user look up
                 }
             }
             self.users = Some(users);
