@@ -1,6 +1,6 @@
 //! New histories: what happens is drawn before it is played; what users do is drawn while it is, of what they have before them.
 
-use super::tape::{At, DEVICES, Deed, Event, History, What};
+use super::tape::{At, DEVICES, Deed, EACH, Event, History, What};
 use crate::disk::Thing;
 use crate::moments::End;
 use crate::random::Random;
@@ -136,6 +136,12 @@ fn schedule(random: &mut Random, devices: usize) -> Vec<(At, Event)> {
         schedule.push((at + 1, Event::Go(turns)));
     }
     schedule.sort_by_key(|(at, _)| *at);
+    // Each has a time of its own: what users do is joined to it by that.
+    let mut next = 0;
+    for (at, _) in &mut schedule {
+        *at = next.max(*at * EACH);
+        next = *at + 1;
+    }
     schedule
 }
 

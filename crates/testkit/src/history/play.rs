@@ -3,7 +3,7 @@
 use super::generate::Users;
 use super::oracle::{Oracle, Shared, perform};
 use super::quiet::caught;
-use super::tape::{At, DEVICES, Deed, Event, History, What};
+use super::tape::{At, DEVICES, Deed, EACH, Event, History, What};
 use super::{Broken, Counts};
 use crate::disk::{Flaky, SimFs, Thing, Traits};
 use crate::random::Random;
@@ -139,7 +139,7 @@ impl Player {
         self.go(30)?;
         for (at, event) in self.history.schedule.clone() {
             self.users_act(at)?;
-            self.world.random = Random::new(self.history.seed ^ (u64::from(at) << 32));
+            self.world.random = Random::new(self.history.seed ^ (u64::from(at / EACH) << 32));
             self.world.note(&format!("{at}: {event:?}"));
             self.happens(&event)?;
             self.look_on()?;

@@ -7,6 +7,9 @@ use bifold_engine::core::Prefer;
 /// A point of time, by which the two tapes are joined: what users do comes before what happens at the same one.
 pub type At = u32;
 
+/// Points of time for things that happen at once.
+pub(super) const EACH: At = 8;
+
 /// A history: all that is needed to play it again.
 #[derive(Clone, PartialEq, Debug)]
 pub struct History {
