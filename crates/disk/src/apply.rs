@@ -5,6 +5,7 @@
 
 use crate::ahead::LARGE;
 use crate::far::{Brought, Far, PARTIAL, WINDOW_BYTES, WINDOW_FILES, fetch, is_small, write_small};
+use crate::faults::{Fault, on};
 use crate::fs::{Entry, Extras, Fs, FsError};
 use crate::ignore::Ignore;
 use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
@@ -22,9 +23,6 @@ use std::sync::{Arc, Mutex};
 pub const BATCH_STEPS: usize = 8192;
 /// Most bytes that are staged between two syncs of the disk, unless one file alone is larger.
 pub const BATCH_BYTES: u64 = 256 << 20;
-
-/// Requests that other devices are asked at a time, if this computer has fewer threads.
-const FETCHING: usize = 4;
 
 /// A step with what is needed for it.
 #[derive(Clone)]
@@ -377,10 +375,9 @@ impl<'a> Applier<'a> {
             }
         };
         // Who waits for other devices needs no processor.
-        let threads = if units.iter().any(|unit| unit.len() > 1) {
-            self.threads.max(FETCHING)
-        } else {
-            self.threads
+        let threads = match self.far.as_ref().filter(|_| units.iter().any(|unit| unit.len() > 1)) {
+            Some(far) => self.threads.max(far.at_once()),
+            None => self.threads,
         };
         if units.len() > 1 && threads > 1 {
             std::thread::scope(|scope| {
@@ -689,8 +686,9 @@ impl<'a> Applier<'a> {
         if exchanged.is_err() {
             self.fs.rename(&aside, &own)?;
         }
+        let seen = |stat: &Stat| self.same_bytes(expected, stat) || on(Fault::ExchangesUnseen);
         match exchanged {
-            Ok(()) => match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
+            Ok(()) => match self.look(&aside)?.filter(seen) {
                 Some(stat) => self.note_moved(&stat),
                 None => {
                     self.put_back(&aside, path, &ours)?;
@@ -857,6 +855,10 @@ impl<'a> Applier<'a> {
         match self.look(path)? {
             Some(stat) if self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),
+        }
+        if on(Fault::RemovesAtOnce) {
+            self.fs.remove_file(path)?;
+            return Ok(Outcome::Done(None));
         }
         let stored = self.history_name(path);
         let aside = format!("{HISTORY}/{stored}");

@@ -26,6 +26,10 @@ const AHEAD: usize = 16;
 
 /// Other devices, as far as they can be reached now. What they send is verified by whoever asks.
 pub trait Far: Send + Sync {
+    /// Requests that may be under way at a time, where many are needed.
+    fn at_once(&self) -> usize {
+        4
+    }
     /// Fetches whole contents. Each that someone has is passed on as it comes, with its number in `wanted`; where `take` says that these are
     /// not the bytes, the next one is asked.
     fn contents(&self, wanted: &[(ContentId, u64)], take: &mut dyn FnMut(usize, &[u8]) -> bool);

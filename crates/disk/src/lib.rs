@@ -3,6 +3,8 @@
 mod ahead;
 pub mod apply;
 pub mod far;
+#[doc(hidden)]
+pub mod faults;
 pub mod fs;
 pub mod ignore;
 pub mod names;

@@ -264,7 +264,7 @@ pub struct Core {
     lacked: BTreeMap<(ReplicaId, ReplicaId), BTreeSet<NodeId>>,
     /// Until when another device is waited for.
     awaited_until_ms: u64,
-    decisions: Vec<Decide>,
+    decisions: Vec<decide::Waiting>,
     decided: Vec<Decided>,
     /// The program is to end: what was not looked at is not looked at any more.
     stopping: bool,
@@ -352,11 +352,7 @@ impl Core {
             Input::Applied(id, applied) => self.applied(id, applied),
             Input::ApplyEnded(id) => self.apply_ended(id),
             Input::Message { from, to, message } => self.message(from, to, &message),
-            Input::Decide(decide) => {
-                self.decisions.push(decide);
-                self.replan();
-                self.decide_amid_steps();
-            }
+            Input::Decide(decide) => self.decision(decide),
             Input::Allow(id) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
                     host.allowed = true;
@@ -628,6 +624,12 @@ impl Core {
     /// Decisions that were of no use are forgotten: they are not for what comes later.
     pub fn forget_decisions(&mut self) {
         self.decisions.clear();
+    }
+
+    /// Whether a disk was looked at since it was attached: what is listed before that is of the last run.
+    #[must_use]
+    pub fn has_looked(&self, id: ReplicaId) -> bool {
+        self.hosts.get(&id).is_some_and(|host| host.looked)
     }
 
     /// Whether something failed that may be tried again, or waits for someone who may never speak.

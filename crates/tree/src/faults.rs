@@ -53,6 +53,8 @@ pub enum Fault {
     FirstComeFirstServed,
     /// What is in a moved directory that cannot be listed is taken to be gone.
     UnlistedIsGone,
+    /// A merge forgets how far the other side knew one of the writers, as far as nothing that is left shows it.
+    MergesForgetWriters,
 }
 
 #[cfg(feature = "faults")]

@@ -1,7 +1,8 @@
 //! Planning and applying, as the core sees it.
 
+use crate::core::decide::Waiting;
 use crate::core::host::{Held, Phase};
-use crate::core::{Commit, Core, Decide, Decided, Effect, Side, Taken, ToApply, happened};
+use crate::core::{Commit, Core, Decided, Effect, Side, Taken, ToApply, happened};
 use bifold_disk::apply::{Applied, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
@@ -301,7 +302,7 @@ impl Core {
             self.dirty(id, Scope::Paths(look_again));
         }
         for (path, nodes) in lacking {
-            let said = |d: &Decide| d.side == Side::Deleted && d.path.trim_matches('/') == path;
+            let said = |d: &Waiting| d.decide.side == Side::Deleted && d.decide.path.trim_matches('/') == path;
             if let Some(said) = self.decisions.iter().position(said) {
                 self.decisions.remove(said);
                 self.give_up(id, path, nodes);

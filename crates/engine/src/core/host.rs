@@ -38,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) rest_left_out: bool,
     /// Its disk was never taken in.
     pub(crate) joining: bool,
+    /// Its disk was looked at since it was attached.
+    pub(crate) looked: bool,
     /// What is to be scanned next.
     pub(crate) dirty: Option<Scope>,
     pub(crate) scope: Scope,
@@ -124,6 +126,7 @@ impl Host {
             new_rules: false,
             rest_ignored: false,
             rest_left_out: false,
+            looked: false,
             unfinished: false,
             unwatched: None,
         }

@@ -98,7 +98,7 @@ impl Core {
             hosts,
             conflicts: self.conflicts(),
             decided: self.decided.clone(),
-            undecided: self.decisions.iter().map(|d| d.path.clone()).collect(),
+            undecided: self.decisions.iter().map(|d| d.decide.path.clone()).collect(),
         }
     }
 
