@@ -4,7 +4,7 @@
 //!
 //! A history is two tapes: what users do ([`History::workload`]), and what happens around them ([`History::schedule`]). The same tapes
 //! give the same history, to the byte of its [trace](Played::trace); parts of the tapes give shorter ones, which is how one that failed is
-//! [made short](shrink), and then [told](told) in the language of stories.
+//! [made short](shrink()), and then [told](told()) in the language of stories.
 //!
 //! A reader's way: `tape` (what there is), `generate` (what is drawn), `play`, `oracle` (what must hold).
 
