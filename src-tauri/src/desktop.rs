@@ -2,6 +2,21 @@
 
 use tauri::AppHandle;
 
+/// What the web view is told before there is a second thread.
+#[cfg(target_os = "linux")]
+pub fn prepare() {
+    // Drawn in shared memory, the first picture is there in two thirds of the time, and some graphics drivers (NVIDIA's) show nothing
+    // but an empty window otherwise. Who sets it, to whatever, is obeyed.
+    const PLAIN: &str = "WEBKIT_DISABLE_DMABUF_RENDERER";
+    if std::env::var_os(PLAIN).is_none() {
+        // SAFETY: there is no other thread yet that could read the environment at the same time: it is called first in `main`.
+        unsafe { std::env::set_var(PLAIN, "1") };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn prepare() {}
+
 /// Whether windows can be shown.
 #[cfg(target_os = "linux")]
 pub fn has_display() -> Result<(), &'static str> {

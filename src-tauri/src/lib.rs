@@ -56,6 +56,12 @@ fn say(text: &str) {
     eprintln!("bifold-desktop: {text}");
 }
 
+/// What has to be done first of all in the program, before there is a second thread.
+pub fn prepare() {
+    bifold_control::memory::give_back();
+    desktop::prepare();
+}
+
 /// Runs until someone quits.
 #[must_use]
 pub fn run() -> ExitCode {

@@ -2,5 +2,6 @@
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
 fn main() -> std::process::ExitCode {
+    bifold_desktop::prepare();
     bifold_desktop::run()
 }

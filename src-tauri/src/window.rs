@@ -4,11 +4,14 @@ use crate::tray::Tray;
 use serde::{Deserialize, Serialize};
 use specta::Type;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 use tauri_specta::Event as _;
 
 /// The window's label.
 pub const MAIN: &str = "main";
+/// After this time nothing more of a closed window is in use.
+const SETTLED: Duration = Duration::from_secs(2);
 /// How links of invitations begin.
 pub const SCHEME: &str = "bifold:";
 
@@ -94,15 +97,22 @@ fn make(app: &AppHandle) -> tauri::Result<()> {
         .min_inner_size(720.0, 480.0)
         .build()?;
     let handle = app.clone();
-    window.on_window_event(move |event| {
-        if let WindowEvent::CloseRequested { api, .. } = event
-            && !handle.state::<Tray>().is_there()
-            && let Some(window) = handle.get_webview_window(MAIN)
-        {
+    window.on_window_event(move |event| match event {
+        WindowEvent::CloseRequested { api, .. } if !handle.state::<Tray>().is_there() => {
             // Without a tray nothing would be left to be seen of the program.
             api.prevent_close();
-            let _ = window.minimize();
+            if let Some(window) = handle.get_webview_window(MAIN) {
+                let _ = window.minimize();
+            }
         }
+        WindowEvent::Destroyed => {
+            // (What is of the window is freed just after this.)
+            tauri::async_runtime::spawn(async {
+                tokio::time::sleep(SETTLED).await;
+                bifold_control::memory::trim();
+            });
+        }
+        _ => {}
     });
     Ok(())
 }

@@ -11,7 +11,6 @@ mod daemon;
 mod face;
 mod fatal;
 mod home;
-mod memory;
 mod people;
 mod report;
 mod roots;
@@ -27,7 +26,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    memory::give_back();
+    bifold_control::memory::give_back();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(e) => {

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod hosting;
+pub mod memory;
 pub mod openapi;
 pub mod place;
 pub mod server;
