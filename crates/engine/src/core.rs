@@ -626,12 +626,6 @@ impl Core {
         self.decisions.clear();
     }
 
-    /// Whether a disk was looked at since it was attached: what is listed before that is of the last run.
-    #[must_use]
-    pub fn has_looked(&self, id: ReplicaId) -> bool {
-        self.hosts.get(&id).is_some_and(|host| host.looked)
-    }
-
     /// Whether something failed that may be tried again, or waits for someone who may never speak.
     #[must_use]
     pub fn has_failures(&self) -> bool {

@@ -227,8 +227,9 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         Found::None => {
             return match by_path {
                 Some(hosted) if was_taken_in(store, &hosted)? => Err(OpenError::NotTheRoot(gone(&spec.path))),
-                // It was put into the index, and the run ended before anything came of it.
-                Some(hosted) => new(Some(hosted.folder), Some(hosted.id), "it was never synced"),
+                // The marker never came to the disk, or went with all else: nothing is recorded that could look deleted. What was
+                // deleted stays known.
+                Some(hosted) => Ok(Known::As(Box::new(hosted))),
                 None => new(None, None, "it was never synced"),
             };
         }

@@ -268,6 +268,7 @@ impl<'a> Observing<'a> {
             return;
         }
         self.touched.extend([old_parent, parent]);
+        self.keep_marked_names(parent, self.survey.found[i].stat.kind, &name);
         let place = Place {
             parent: self.canonical(parent),
             name,
@@ -438,6 +439,13 @@ impl<'a> Observing<'a> {
             );
             self.write(id, n, Value::Content(value), &over);
         }
+        // What others of its nodes hold has been seen too, where the disk shows the same now.
+        for (n, same) in members.into_iter().zip(same) {
+            if !same.is_empty() {
+                let rest = self.seen(id, n);
+                self.set_seen(id, n, rest.into_iter().chain(same));
+            }
+        }
     }
 
     /// A content with what it replaced when all last agreed: what others wrote is agreed; of one's own, what all have seen.
@@ -607,7 +615,30 @@ impl<'a> Observing<'a> {
         true
     }
 
+    /// What wants the name that something new is given, and is shown here under a marked one, is called so from now on: its user
+    /// sees two things, and they would be one.
+    fn keep_marked_names(&mut self, parent: RecordId, kind: Kind, name: &str) {
+        let nodes = &self.replica.nodes;
+        let wanting = self.members(parent).into_iter().flat_map(|p| nodes.named(p, name));
+        let marked: Vec<(Ix, RecordId, Arc<str>)> = wanting
+            .filter(|n| nodes.kind(*n) == kind && **nodes.name(*n) == *name)
+            .filter_map(|n| {
+                let shown = RecordId(nodes.record(n)?);
+                let record = self.replica.records.get(shown)?;
+                let is_other = record.parent == parent && *record.name != *name && !self.survey.gone.contains(shown);
+                is_other.then(|| (n, shown, record.name.clone()))
+            })
+            .collect();
+        let parent = self.canonical(parent);
+        for (n, shown, name) in marked {
+            let mut over = self.seen_of(shown, n, &[Register::Place]);
+            over.extend(self.settled(shown, n, Register::Place));
+            self.write(shown, n, Value::Place(Place { parent, name }), &over);
+        }
+    }
+
     fn is_born(&mut self, id: RecordId, record: &Record) {
+        self.keep_marked_names(record.parent, record.kind, &record.name);
         let dot = self.tick();
         let node_id = NodeId { dot, index: self.births };
         self.births += 1;

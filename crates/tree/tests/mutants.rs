@@ -50,8 +50,10 @@ fn noticed_by(planted: Planted, all: bool, count: u64) -> Vec<String> {
             .filter(|(_, n)| *n > 0)
             .map(|(what, n)| format!("{n} {what}")),
     );
-    let seeds = (0..count).flat_map(|seed| MODES.map(|mode| (seed, mode)));
-    for (i, (seed, mode)) in seeds.enumerate() {
+    // (Two records of one entry, one of them on its way out, and an end of the program just then: rare.)
+    let rare = matches!(planted, Planted::Tree(Fault::HeldIsTaken)).then_some(719);
+    let seeds = rare.into_iter().chain(0..count);
+    for (i, (seed, mode)) in seeds.flat_map(|seed| MODES.map(|mode| (seed, mode))).enumerate() {
         if !all && !noticed.is_empty() {
             break;
         }

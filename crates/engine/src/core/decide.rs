@@ -30,7 +30,7 @@ pub enum Side {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) decide: Decide,
-    /// The sides that there were when it was made; `None` where that is not known, as the disks were not looked at before.
+    /// The sides that there were when it was made; `None` where none were listed, and the disks were not looked at yet.
     about: Option<BTreeSet<Dot>>,
 }
 
@@ -68,11 +68,12 @@ impl Core {
     /// A person decides.
     pub(crate) fn decision(&mut self, decide: Decide) {
         let first = self.order.first().copied();
-        let host = first.and_then(|id| self.hosts.get_mut(&id)).filter(|host| host.looked);
-        let conflicts = host.map(|host| host.replica.conflicts());
-        let about = conflicts.map(|conflicts| {
+        let host = first.and_then(|id| self.hosts.get_mut(&id));
+        let listed = host.map(|host| (host.looked, host.replica.conflicts()));
+        let about = listed.and_then(|(looked, conflicts)| {
             let at = conflicts.iter().filter(|c| self.is_at(c, &decide.path));
-            at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect()
+            let sides: BTreeSet<Dot> = at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect();
+            (looked || !sides.is_empty()).then_some(sides)
         });
         self.decisions.push(Waiting { decide, about });
         self.replan();

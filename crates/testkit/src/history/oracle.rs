@@ -16,8 +16,8 @@ struct Content {
     seen_off: bool,
     /// Someone decided a conflict that it was a side of, or put a disk back.
     let_go: bool,
-    /// It was written more than once, or moved: someone else may stand by it.
-    again: bool,
+    /// How often it was written besides the first time, or moved, or picked: someone else may stand by it.
+    again: usize,
     /// What its writer had seen at that place.
     before: BTreeSet<usize>,
 }
@@ -73,7 +73,7 @@ impl Oracle {
     fn writes(&mut self, bytes: &[u8], by: String, over: Option<usize>) {
         let bytes = Arc::new(bytes.to_vec());
         if let Some(n) = self.number_of(&bytes) {
-            self.contents[n].again = true;
+            self.contents[n].again += 1;
             self.touched = true;
             return;
         }
@@ -88,7 +88,7 @@ impl Oracle {
         self.numbers.insert(bytes.clone(), n);
         self.contents.push(Content {
             // (What is empty says nothing of who wrote it.)
-            again: bytes.is_empty(),
+            again: usize::from(bytes.is_empty()),
             bytes,
             by,
             seen_off: false,
@@ -116,7 +116,7 @@ impl Oracle {
     /// Someone does something with what is at a path, as it is.
     fn stands_by(&mut self, fs: &SimFs, path: &str) {
         let numbers: Vec<usize> = self.below(&fs.tree(), path).collect();
-        numbers.into_iter().for_each(|n| self.contents[n].again = true);
+        numbers.into_iter().for_each(|n| self.contents[n].again += 1);
     }
 
     fn below<'a>(&'a self, tree: &'a BTreeMap<String, Thing>, path: &str) -> impl Iterator<Item = usize> + 'a {
@@ -142,7 +142,8 @@ impl Oracle {
         }
         for n in numbers {
             // (What is picked is written again.)
-            (self.contents[n].let_go, self.contents[n].again) = (true, true);
+            self.contents[n].let_go = true;
+            self.contents[n].again += 1;
         }
     }
 
@@ -158,9 +159,9 @@ impl Oracle {
         }
     }
 
-    /// The contents below a path of a disk that other disks show there, too; and whether more than one stood by
+    /// The contents below a path of a disk that other disks show there, too; and how often someone stood by
     /// them. (Of what was moved there just now nobody knows.)
-    pub(super) fn shown_elsewhere(&self, trees: &Trees, device: usize, path: &str) -> Vec<(usize, bool)> {
+    pub(super) fn shown_elsewhere(&self, trees: &Trees, device: usize, path: &str) -> Vec<(usize, usize)> {
         let mut there = trees[device].clone();
         there.retain(|path, thing| {
             let same = |other: &Thing| match (&*thing, other) {
@@ -174,11 +175,11 @@ impl Oracle {
     }
 
     /// While something cannot be read on a device, nothing of it goes from the others.
-    pub(super) fn check_unread(&self, trees: &Trees, device: usize, unread: &[(usize, bool)]) -> Result<(), Broken> {
+    pub(super) fn check_unread(&self, trees: &Trees, device: usize, unread: &[(usize, usize)]) -> Result<(), Broken> {
         let others = (0..trees.len()).filter(|d| *d != device);
         let shown: BTreeSet<usize> = others.flat_map(|d| self.below(&trees[d], "")).collect();
         // (Where its user did something with it meanwhile, nobody can tell what it is now.)
-        let gone = |(n, again): &&(usize, bool)| {
+        let gone = |(n, again): &&(usize, usize)| {
             let content = &self.contents[*n];
             !shown.contains(n) && !content.seen_off && !content.let_go && content.again == *again
         };
@@ -270,7 +271,7 @@ impl Oracle {
                 continue;
             }
             for (a, b) in sides.iter().flat_map(|a| sides.iter().map(move |b| (*a, *b))) {
-                if self.contents[b].before.contains(&a) && !self.contents[a].again && !self.contents[b].again {
+                if self.contents[b].before.contains(&a) && self.contents[a].again == 0 && self.contents[b].again == 0 {
                     let what = format!("{} is in conflict with {}, which had replaced it", self.tell(a), self.tell(b));
                     return Err(Broken { rule: "order", what });
                 }

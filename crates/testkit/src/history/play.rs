@@ -59,7 +59,7 @@ struct Player {
     /// Disks with faults, and of those of which a part cannot be read, what others show of that.
     faulty: BTreeSet<usize>,
     flaky: BTreeSet<usize>,
-    unread: Option<(usize, Vec<(usize, bool)>)>,
+    unread: Option<(usize, Vec<(usize, usize)>)>,
     counts: Counts,
 }
 
@@ -513,6 +513,12 @@ impl Player {
             .into_iter()
             .filter(|p| p.kind == "missing");
         for problem in missing.filter(|_| !in_order) {
+            // (Where a conflict is listed as well, all of its sides are given up.)
+            for conflict in self.world.listing().conflicts.clone() {
+                if conflict.path == problem.path {
+                    locked(&self.oracle).decides(&conflict, &self.world.trees());
+                }
+            }
             if let Some(device) = self.world.device(&problem.device) {
                 self.world.decide(device, &problem.path, Choice::Delete);
             }

@@ -185,12 +185,10 @@ impl World {
         }
     }
 
-    /// The conflicts that a device lists now; none if its program does not run, or has not looked at its disk yet.
-    // (A decision that comes before that is taken for one on what is found then: whoever decides so early may decide on what they
-    // have not seen. What a program lists that early is not told to the people of a history.)
+    /// The conflicts that a device lists now; none if its program does not run.
     pub fn conflicts_at(&mut self, device: usize) -> Vec<Listed> {
         let name = self.devices[device].name.clone();
-        let program = self.programs.iter_mut().find(|p| p.place() == device && p.has_looked());
+        let program = self.programs.iter_mut().find(|p| p.place() == device);
         program.map(|p| p.listing(vec![name]).conflicts).unwrap_or_default()
     }
 

@@ -246,11 +246,6 @@ impl Program {
         self.inputs.iter().any(|input| matches!(input, Input::Applied(..)))
     }
 
-    /// Whether it looked at its disks since it was started.
-    pub(super) fn has_looked(&self) -> bool {
-        self.ids.iter().all(|id| self.core.has_looked(*id))
-    }
-
     /// Waits for someone who may never speak; after some time it is to go on without them. Says whether it does.
     pub(super) fn waits_for_others(&mut self) -> bool {
         let waits = !self.core.is_quiet() && self.core.has_failures();
