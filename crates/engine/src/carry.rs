@@ -7,7 +7,7 @@ use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
 use bifold_disk::far::{Far, PARTIAL};
 use bifold_disk::fs::{Entry, Fs, FsError};
 use bifold_disk::read::{Read, read};
-use bifold_disk::root::mark;
+use bifold_disk::root::{Found, look, mark};
 use bifold_disk::scan::{Scanned, Scope, scan};
 use bifold_disk::stage::{HISTORY, Origin, Supply};
 use bifold_disk::turns::Turns;
@@ -41,7 +41,9 @@ pub enum CarryError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The marker in a root.
-    #[error("{path}: its marker cannot be written ({source}); see that the folder is writable and its disk not full")]
+    #[error(
+        "{path}: its marker cannot be read or written ({source}); see that the folder is readable and writable and its disk not full"
+    )]
     Marker {
         /// The root.
         path: String,
@@ -173,11 +175,17 @@ impl Carrier {
             return Ok(());
         };
         let current = hosted.tokens.pending.unwrap_or(hosted.tokens.current);
-        // The marker may say either, until the new one is written.
-        let old = if root.marked.load(Ordering::Relaxed) {
-            self.marker_token(root).unwrap_or(current)
-        } else {
-            current
+        let failed = |source| CarryError::Marker {
+            path: root.path.display().to_string(),
+            source,
+        };
+        // The marker may say either, until the new one is written. (One that cannot be read is not guessed at: it would be taken for one
+        // that was put back.)
+        let old = match look(root.fs.as_ref()).map_err(failed)? {
+            Found::Marker(marker) if marker.replica == root.replica.to_string() => {
+                u64::from_str_radix(&marker.token, 16).unwrap_or(current)
+            }
+            _ => current,
         };
         self.store.commit(|tx| {
             tx.set_tokens(
@@ -188,10 +196,7 @@ impl Carrier {
                 },
             )
         })?;
-        mark(root.fs.as_ref(), &root.marker(random), wall_ms).map_err(|source| CarryError::Marker {
-            path: root.path.display().to_string(),
-            source,
-        })?;
+        mark(root.fs.as_ref(), &root.marker(random), wall_ms).map_err(failed)?;
         root.marked.store(true, Ordering::Relaxed);
         self.store.commit(|tx| {
             tx.set_tokens(
@@ -203,13 +208,6 @@ impl Carrier {
             )
         })?;
         Ok(())
-    }
-
-    fn marker_token(&self, root: &Root) -> Option<u64> {
-        match bifold_disk::root::look(root.fs.as_ref()) {
-            Ok(bifold_disk::root::Found::Marker(marker)) => u64::from_str_radix(&marker.token, 16).ok(),
-            _ => None,
-        }
     }
 
     /// Takes what was replaced or deleted more than [`HISTORY_MS`] ago out of the history, but what is a side of an open conflict.
