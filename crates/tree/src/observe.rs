@@ -625,8 +625,15 @@ impl<'a> Observing<'a> {
             .filter_map(|n| {
                 let shown = RecordId(nodes.record(n)?);
                 let record = self.replica.records.get(shown)?;
-                let is_other = record.parent == parent && *record.name != *name && !self.survey.gone.contains(shown);
-                is_other.then(|| (n, shown, record.name.clone()))
+                // (Not what only has not come to its new name yet.)
+                let is_marked = || {
+                    record
+                        .members
+                        .iter()
+                        .any(|(m, _)| suffix::is_marked(&record.name, name, nodes.id(*m)))
+                };
+                let is_other = record.parent == parent && !self.survey.gone.contains(shown);
+                (is_other && is_marked()).then(|| (n, shown, record.name.clone()))
             })
             .collect();
         let parent = self.canonical(parent);

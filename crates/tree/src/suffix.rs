@@ -13,6 +13,11 @@ pub(crate) fn marked(name: &str, id: NodeId, length: usize) -> String {
     format!("{stem} ({}){extension}", id.short(length))
 }
 
+/// Whether `shown` is `name` with a mark that is the node's own.
+pub(crate) fn is_marked(shown: &str, name: &str, id: NodeId) -> bool {
+    (SHORTEST..=LONGEST).any(|length| marked(name, id, length) == shown)
+}
+
 /// A name that some disk cannot have because it is too long: cut, with a mark.
 pub(crate) fn cut(name: &str, id: NodeId, length: usize, fits: &dyn Fn(&str) -> bool) -> String {
     let (stem, extension) = split(name);
@@ -64,6 +69,7 @@ mod tests {
             let m = marked(name, id, 4);
             assert_ne!(m, name);
             assert_eq!(unmarked(&m).as_deref(), Some(name), "{m}");
+            assert!(is_marked(&m, name, id) && !is_marked(name, name, id));
         }
         assert_eq!(unmarked("report (2024).txt").as_deref(), Some("report.txt"));
         assert_eq!(unmarked("plain.txt"), None);
