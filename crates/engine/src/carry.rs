@@ -472,7 +472,7 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
 }
 
 /// Why a root is not to be touched any more.
-fn why_another(root: &Root) -> Option<String> {
+pub(crate) fn why_another(root: &Root) -> Option<String> {
     root.is_another().unwrap_or_else(|e| {
         Some(format!(
             "{}: its marker cannot be read ({e}); nothing was changed",

@@ -351,6 +351,11 @@ impl Daemon {
                 roots,
                 names,
                 rejoin: state.folders.get(&number).is_some_and(|f| f.file.rejoin),
+                rejoin_shares: state
+                    .folders
+                    .get(&number)
+                    .map(|f| f.file.rejoin_shares.clone())
+                    .unwrap_or_default(),
             }
         };
         let daemon = self.this.clone();
@@ -391,13 +396,15 @@ impl Daemon {
                         .find(|name| name.id == id.0)
                         .copied()
                 };
-                let replicas: Vec<ReplicaName> = running.replicas.iter().filter_map(named).collect();
+                let mut replicas: Vec<ReplicaName> = running.replicas.iter().filter_map(named).collect();
+                replicas.extend(running.missing.iter().filter_map(|share| named(&share.replica)));
                 // (Of a share's it cannot be helped by that.)
                 let nameless = replicas.first().map(|name| name.id) != running.replicas.first().map(|id| id.0);
                 known.replicas = replicas;
                 known.drawn.clear();
                 // (An index that was made under another key, or is older than this: it joins anew, under an id that can be shown to be its own.)
                 folder.file.rejoin = nameless && !rejoin;
+                folder.file.rejoin_shares.clear();
                 let again = folder.file.rejoin;
                 if let Err(trouble) = self.home.write_folder(&folder.file) {
                     tracing::warn!(%trouble, "not noted");
@@ -494,7 +501,7 @@ impl Daemon {
     /// Sees to it that what ought to run does.
     async fn care(self: &Arc<Self>) {
         let mut todo = Vec::new();
-        let mut halted = Vec::new();
+        let mut looks = Vec::new();
         {
             let mut state = self.lock();
             for (number, folder) in &mut state.folders {
@@ -505,19 +512,19 @@ impl Daemon {
                 }
                 match &folder.running {
                     None if !folder.file.paused && folder.roster.admits(&self.me().0) => todo.push(*number),
-                    Some(running) if folder.halted => halted.push((*number, running.door.clone())),
-                    _ => {}
+                    Some(running) => looks.extend(running.looking().map(|looking| (*number, folder.halted, looking))),
+                    None => {}
                 }
             }
         }
-        for (number, door) in halted {
-            // Is what was gone there again?
-            let back = door
-                .ask(|_, carrier| carrier.roots().all(|root| matches!(root.is_another(), Ok(None))))
-                .await;
-            if back == Some(true) {
-                self.restart_later(number, false);
-            }
+        for (number, halted, looking) in looks {
+            // (Not waited for: a disk may be stuck.)
+            let daemon = self.clone();
+            self.runtime.spawn_blocking(move || {
+                if looking.look(halted) {
+                    daemon.restart_later(number, false);
+                }
+            });
         }
         for number in todo {
             self.blocking(move |daemon| daemon.start_folder(number)).await;
@@ -579,7 +586,10 @@ impl Daemon {
         let tries = [
             by(&|f| f.file.name == which),
             by(&|f| f.file.id == which),
-            by(&|f| Some(&f.file.path) == path.as_ref()),
+            by(&|f| {
+                path.as_ref()
+                    .is_some_and(|path| f.file.path == *path || f.file.shares.contains(path))
+            }),
             by(&|f| which.len() >= 4 && f.file.id.starts_with(which)),
         ];
         let found = tries.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
@@ -1001,13 +1011,27 @@ impl Daemon {
         self.folder_status(number).await
     }
 
-    /// Takes a folder's own root for new, whatever is known of it: what is there is merged as a union.
+    /// Takes a folder's own root for new, whatever is known of it: what is there is merged as a union. Named by the path of a share, that
+    /// share is.
     ///
     /// # Errors
     /// If there is no such folder.
     pub async fn rejoin_folder(&self, which: &str) -> Result<FolderStatus, Trouble> {
         let number = self.find(which)?;
-        self.begin_anew(number, || Ok(())).await?;
+        let share = dunce::canonicalize(which).ok();
+        let done = self.blocking(move |daemon| {
+            daemon.restart_around(number, || {
+                if let Some(folder) = daemon.lock().folders.get_mut(&number) {
+                    match share.filter(|path| folder.file.shares.contains(path)) {
+                        Some(path) => folder.file.rejoin_shares.push(path),
+                        None => folder.file.rejoin = true,
+                    }
+                    daemon.home.write_folder(&folder.file)?;
+                }
+                Ok::<(), Trouble>(())
+            })
+        });
+        done.await.unwrap_or_else(|| Err(failed("the daemon ends")))?;
         self.folder_status(number).await
     }
 
@@ -1467,14 +1491,11 @@ impl Told for ToFaces {
                 let Some(folder) = state.folders.get(&self.folder) else {
                     return;
                 };
-                let place = folder
-                    .running
-                    .as_ref()
-                    .and_then(|r| r.replicas.iter().position(|r| *r == replica));
-                let path = match place {
-                    Some(n) if n > 0 => folder.file.shares.get(n - 1).cloned().unwrap_or_default(),
-                    _ => folder.file.path.clone(),
-                };
+                let path = folder.running.as_ref().and_then(|running| {
+                    let place = running.replicas.iter().position(|r| *r == replica)?;
+                    running.paths.get(place).cloned()
+                });
+                let path = path.unwrap_or_else(|| folder.file.path.clone());
                 let folder = folder.file.name.clone();
                 drop(state);
                 daemon.tell(Event::Applying {

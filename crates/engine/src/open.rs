@@ -238,6 +238,16 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         return Err(OpenError::NotTheRoot(damaged(&spec.path)));
     };
     let Some(hosted) = store.replica(id)?.filter(|h| h.alive) else {
+        if let Some(known) = &by_path
+            && known.folder != folder
+            && was_taken_in(store, known)?
+        {
+            return Err(OpenError::NotTheRoot(format!(
+                "{}: another folder stands in its place now (its marker says so). Nothing was changed. Put the right one back; if what \
+                 is there now shall be merged as new, say --rejoin",
+                spec.path.display()
+            )));
+        }
         // The index was lost, or is another one.
         return new(Some(folder), by_path.map(|h| h.id), "the index does not know it");
     };
@@ -259,6 +269,18 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         );
     }
     Ok(Known::As(Box::new(hosted)))
+}
+
+/// Why a root that is known is not what it was; `None` if it is.
+///
+/// # Errors
+/// If the index cannot be read.
+pub fn why_another(store: &Store, spec: &RootSpec) -> Result<Option<String>, StoreError> {
+    match recognise(store, spec) {
+        Ok(_) => Ok(None),
+        Err(OpenError::Store(e)) => Err(e),
+        Err(e) => Ok(Some(e.to_string())),
+    }
 }
 
 /// Whether something of a replica is in the index that would make absence look like deletion.

@@ -5,7 +5,7 @@ use crate::daemon::face::{
     Conflict, ConnectionKind, DeviceStatus, Direction, FolderDevice, FolderState, FolderStatus, HeldChange, HostedShare,
     PathProblem, Pending, PendingItem, Side, Trouble, TroubleKind, Which,
 };
-use crate::daemon::folder::for_daemon;
+use crate::daemon::folder::{Missing, for_daemon, for_share};
 use crate::daemon::hub::connection;
 use crate::daemon::{Daemon, not_found, role_of};
 use crate::run::wall_ms;
@@ -182,10 +182,14 @@ impl Daemon {
             status.state = FolderState::Paused;
             status.why = None;
         }
-        let roots: Vec<PathBuf> = std::iter::once(&folder.file.path)
+        let mut roots: Vec<PathBuf> = std::iter::once(&folder.file.path)
             .chain(&folder.file.shares)
             .cloned()
             .collect();
+        let mut missing = Vec::new();
+        if let (Some(running), Some(_)) = (&folder.running, &looked) {
+            (roots, missing) = (running.paths.clone(), running.missing.clone());
+        }
         let refused = folder.refused.values().next().cloned();
         let Some(looked) = looked else {
             status.hosts = roots[1..]
@@ -199,7 +203,7 @@ impl Daemon {
             return Ok(status);
         };
         drop(state);
-        fill(&mut status, &looked, &roots);
+        fill(&mut status, &looked, &roots, &missing);
         // Who may be there in a moment is waited for.
         status.settled &= !dialling;
         if status.state == FolderState::Offline && status.why.is_none() {
@@ -314,7 +318,8 @@ impl Daemon {
                 let state = self.lock();
                 let Some(folder) = state.folders.get(&number) else { continue };
                 let mut places = vec![state.file.name.clone()];
-                places.extend(folder.file.shares.iter().map(|p| p.display().to_string()));
+                let paths = folder.running.iter().flat_map(|running| running.paths.iter().skip(1));
+                places.extend(paths.map(|p| p.display().to_string()));
                 let admitted =
                     |device: &String| DeviceId::parse(device).is_some_and(|d| d != self.me() && folder.roster.admits(&d.0));
                 let named = |(device, known): (&String, &crate::daemon::files::KnownDevice)| {
@@ -586,7 +591,7 @@ pub(crate) fn word_of(taken: &Taken) -> String {
 }
 
 /// Fills in what the loop knows.
-fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
+fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf], missing: &[Missing]) {
     let connected = status.devices.iter().any(|d| d.connection != ConnectionKind::None);
     let alone = status.devices.is_empty();
     for (i, host) in looked.status.hosts.iter().enumerate() {
@@ -618,7 +623,7 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
             status.problems.push(PathProblem {
                 path: String::new(),
                 kind: "unwatched".into(),
-                message: format!("{prefix}it is looked at from time to time: {why}"),
+                message: format!("{prefix}it is looked at from time to time: {why}. Then pause the folder and resume it"),
             });
         }
         if let Some((removals, overwrites, files)) = host.held {
@@ -643,9 +648,19 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
             status.hosts.push(HostedShare {
                 path,
                 state,
-                why: host.halted.clone(),
+                why: host.halted.as_deref().map(for_share),
             });
         }
+    }
+    for share in missing {
+        if status.state == FolderState::UpToDate {
+            status.state = FolderState::NeedsYou;
+        }
+        status.hosts.push(HostedShare {
+            path: share.path.clone(),
+            state: FolderState::Halted,
+            why: Some(for_share(&share.why)),
+        });
     }
     for path in &looked.only_here {
         status.problems.push(PathProblem {
