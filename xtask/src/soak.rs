@@ -50,9 +50,11 @@ pub fn run(args: &[OsString]) -> Result<ExitCode> {
         Some(path) => path.clone(),
         None => job::release_bifold()?,
     };
-    // Pressed once, Ctrl-C ends the load early; the end is waited for and looked at all the same.
-    // SAFETY: the handler only stores a flag.
-    unsafe { libc::signal(libc::SIGINT, interrupted as *const () as libc::sighandler_t) };
+    // Ctrl-C ends the load early; the end is waited for and looked at all the same, and nothing is left behind.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler only stores a flag.
+        unsafe { libc::signal(signal, interrupted as *const () as libc::sighandler_t) };
+    }
     let parent = std::env::var_os("BIFOLD_SOAK_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let ground = sample::fresh_directory(&parent, "bifold-soak")?;
     eprintln!("All happens in {}; seed {}.", ground.display(), options.seed);
@@ -165,7 +167,7 @@ fn soak(options: &Options, network: &Network, devices: &[Arc<Device>], sampler: 
         .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a worker has panicked")))
         .collect::<Result<_>>()?;
     tended?;
-    tender.sampler.event(Event::Load(false));
+    tender.sampler.event(Event::Over);
     tender.heal()?;
     eprintln!("The load is over; all is to become equal.");
     tender.settle()?;
@@ -216,7 +218,7 @@ impl Tender<'_> {
     /// What happens in one second.
     fn second(&mut self) -> Result<()> {
         let now = Instant::now();
-        for i in 0..NAMES.len() {
+        for (i, name) in NAMES.iter().enumerate() {
             if self.cut[i].is_some_and(|until| now >= until) {
                 self.cable(i, true)?;
             } else if self.cut[i].is_none() && self.network.has_cables() && self.one_in(75) {
@@ -226,12 +228,11 @@ impl Tender<'_> {
                 self.start(i)?;
             } else if i > 0 && self.down[i].is_none() && self.one_in(75) {
                 self.devices[i].kill();
-                self.sampler.event(Event::Daemon(i, false));
                 self.down[i] = self.seconds(2, 15);
                 self.kills += 1;
             }
             if self.down[i].is_none() && !self.devices[i].runs() {
-                bail!("the daemon of {} has ended by itself: see its log", NAMES[i]);
+                bail!("the daemon of {name} has ended by itself: see its log");
             }
         }
         if self.one_in(4) {
@@ -253,7 +254,6 @@ impl Tender<'_> {
 
     fn start(&mut self, i: usize) -> Result<()> {
         self.devices[i].start()?;
-        self.sampler.event(Event::Daemon(i, true));
         self.down[i] = None;
         Ok(())
     }

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
 use super::NAMES;
-use super::sampler::{Event, One, Samples};
+use super::sampler::{Event, Figure, Samples};
 
 const SIZE: (u32, u32) = (1280, 1180);
 const COLOURS: [RGBColor; NAMES.len()] = [RGBColor(31, 97, 168), RGBColor(204, 102, 0), RGBColor(34, 139, 84)];
@@ -42,7 +42,7 @@ pub fn draw(path: &Path, font: &Path, title: &str, samples: &Samples) -> Result<
     let area = area.titled(title, ("sans-serif", 19)).map_err(failed)?;
     let note = "grey: a cable is pulled; a gap in a line: that daemon was killed and is down; dashed: the load ends";
     let area = area.titled(note, ("sans-serif", 14)).map_err(failed)?;
-    let figures: [(&str, fn(&One) -> f64); 4] = [
+    let figures: [(&str, Figure); 4] = [
         ("resident memory, MiB", |one| one.memory_mib),
         ("open handles", |one| one.handles),
         ("threads", |one| one.threads),
@@ -112,7 +112,7 @@ fn panel(area: &Area<'_>, what: &str, samples: &Samples, lines: &[Vec<(f64, Opti
         }
     }
     for (at, event) in &samples.events {
-        if matches!(event, Event::Load(false)) {
+        if matches!(event, Event::Over) {
             let points = [(minutes(*at), 0.0), (minutes(*at), top)];
             chart
                 .draw_series(DashedLineSeries::new(points, 6, 4, BLACK.stroke_width(1)))
@@ -151,7 +151,7 @@ mod tests {
                 (1.0, Event::Cable(0, false)),
                 (2.0, Event::Cable(2, false)),
                 (3.0, Event::Cable(0, true)),
-                (4.0, Event::Daemon(1, false)),
+                (4.0, Event::Over),
             ],
         };
         assert_eq!(cut(&samples, 9.0), [(1.0, 3.0), (2.0, 9.0)]);

@@ -76,8 +76,15 @@ impl Device {
         command.args(["--no-lan", "--relay", "off", "--name", self.name]);
         let log = fs::File::options().create(true).append(true).open(&self.log)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        // (Ctrl-C is for this program, which then ends them.)
+        // Ctrl-C is for this program, which then ends them; if it cannot any more, they end by themselves.
         command.process_group(0);
+        // SAFETY: prctl is a plain system call, which may be made between fork and exec.
+        unsafe {
+            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
         *self.child() = Some(command.spawn().context("the daemon cannot be started")?);
         let end = Instant::now() + START_WITHIN;
         while self.ask(&["status"])?.status.code() == Some(2) {

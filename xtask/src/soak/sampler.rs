@@ -29,6 +29,9 @@ pub struct One {
     pub cpu_percent: f64,
 }
 
+/// One of its figures.
+pub type Figure = fn(&One) -> f64;
+
 /// All at one time.
 pub struct Sample {
     pub seconds: f64,
@@ -38,15 +41,13 @@ pub struct Sample {
     pub files: [u64; NAMES.len()],
 }
 
-/// What was done to the daemons.
+/// What was done meanwhile.
 #[derive(Clone, Copy)]
 pub enum Event {
     /// The cable of one was put in, or pulled.
     Cable(usize, bool),
-    /// The daemon of one was started, or killed.
-    Daemon(usize, bool),
-    /// The load begins, or ends.
-    Load(bool),
+    /// The load is over.
+    Over,
 }
 
 #[derive(Default)]
@@ -189,12 +190,12 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 impl Samples {
     /// When the load ended, in seconds.
     fn end(&self) -> f64 {
-        let end = self.events.iter().find(|(_, event)| matches!(event, Event::Load(false)));
+        let end = self.events.iter().find(|(_, event)| matches!(event, Event::Over));
         end.map_or_else(|| self.all.last().map_or(0.0, |sample| sample.seconds), |(at, _)| *at)
     }
 
     /// The median of a figure of one daemon, from one part of the load to another.
-    fn median(&self, i: usize, from: f64, to: f64, of: fn(&One) -> f64) -> Option<f64> {
+    fn median(&self, i: usize, from: f64, to: f64, of: Figure) -> Option<f64> {
         let end = self.end();
         let within = self.all.iter().filter(|s| s.seconds >= from * end && s.seconds <= to * end);
         median(within.filter_map(|s| s.daemons[i].as_ref().map(of)).collect())
@@ -204,7 +205,7 @@ impl Samples {
     pub fn judge(&self, flat: &mut bool) -> String {
         let mut text = String::from("Median of the middle fifth of the load, and of the last:\n");
         for (i, name) in NAMES.iter().enumerate() {
-            let figures: [(&str, fn(&One) -> f64, f64); 3] = [
+            let figures: [(&str, Figure, f64); 3] = [
                 ("MiB of memory", |one| one.memory_mib, MEMORY_ON_TOP),
                 ("handles", |one| one.handles, HANDLES_ON_TOP),
                 ("threads", |one| one.threads, HANDLES_ON_TOP),
