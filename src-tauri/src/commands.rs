@@ -65,8 +65,9 @@ commands! {
         daemon => daemon.invite(Invite { folder, role, uses, expires_s: u64::from(expires_s) }).await?;
     join(ticket: String, path: String) -> FolderStatus, daemon => daemon.join(Join { ticket, path: PathBuf::from(path) }).await?;
     host(folder: String, path: String) -> FolderStatus, daemon => daemon.host(HostShare { folder, path: PathBuf::from(path) }).await?;
-    pause(folder: Option<String>) -> Vec<FolderStatus>, daemon => daemon.pause(&Which { folder }, true).await?;
-    resume(folder: Option<String>) -> Vec<FolderStatus>, daemon => daemon.pause(&Which { folder }, false).await?;
+    pause(folder: Option<String>, for_s: Option<u32>) -> Vec<FolderStatus>,
+        daemon => daemon.pause(Pause { folder, for_s: for_s.map(u64::from) }).await?;
+    resume(folder: Option<String>) -> Vec<FolderStatus>, daemon => daemon.resume(&Which { folder }).await?;
     allow(folder: String) -> FolderStatus, daemon => daemon.allow(&Allow { folder }).await?;
     revert(folder: String) -> Vec<String>, daemon => daemon.revert(&folder).await?;
     remove(folder: String, keep_files: bool) -> Vec<String>, daemon => daemon.remove(Remove { folder, keep_files }).await?;
@@ -156,11 +157,16 @@ fn take_wish(waiting: State<'_, Waiting>) -> Option<Wish> {
     waiting.take()
 }
 
-/// The window was drawn for the first time.
+/// The window was drawn for the first time: without its folders, or with them.
 #[tauri::command]
 #[specta::specta]
-fn painted(started: State<'_, Started>) {
-    tracing::info!(ms = started.0.elapsed().as_millis() as u64, "the window is drawn");
+fn painted(folders: bool, started: State<'_, Started>) {
+    let ms = started.0.elapsed().as_millis() as u64;
+    if folders {
+        tracing::info!(ms, "the folders are drawn");
+    } else {
+        tracing::info!(ms, "the window is drawn");
+    }
 }
 
 #[tauri::command]

@@ -74,6 +74,8 @@ mod tests {
             path: "/d".into(),
             state: FolderState::NeedsYou,
             why: None,
+            remedy: None,
+            paused_until_ms: None,
             role: Role::Owner,
             files: 1,
             dirs: 0,

@@ -3,17 +3,16 @@
 use crate::desktop;
 use crate::engine::Engine;
 use crate::window::{self, Show, Wish};
-use bifold_engine::daemon::face::{FolderState, FolderStatus, Status, Trouble, Which};
+use bifold_engine::daemon::face::{FolderState, FolderStatus, Pause, Status, Trouble, Which};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 use tauri::image::Image;
 use tauri::menu::{IsMenuItem, Menu, MenuItem, PredefinedMenuItem};
 use tauri::tray::{TrayIcon, TrayIconBuilder};
 use tauri::{AppHandle, Manager as _, Wry};
 use tauri_plugin_opener::OpenerExt as _;
 
-/// How long "Pause for 1 hour" pauses.
-const HOUR: Duration = Duration::from_secs(3600);
+/// How long "Pause for 1 hour" pauses, in seconds.
+const HOUR_S: u64 = 3600;
 /// Folders that are in the menu.
 const MOST_FOLDERS: usize = 20;
 
@@ -149,7 +148,7 @@ fn lines(whole: Whole, line: String, folders: &[FolderStatus]) -> Shown {
         for folder in folders.iter().take(MOST_FOLDERS) {
             lines.push((
                 format!("folder:{}", folder.id),
-                format!("{} — {}", plain(&folder.name), word(folder.state)),
+                format!("{} — {}", plain(&folder.name), folder.state.word()),
             ));
         }
         lines.push(separator());
@@ -169,17 +168,6 @@ fn lines(whole: Whole, line: String, folders: &[FolderStatus]) -> Shown {
     lines.push(separator());
     lines.push(("quit".into(), "Quit".into()));
     Shown { whole, lines }
-}
-
-fn word(state: FolderState) -> &'static str {
-    match state {
-        FolderState::UpToDate => "up to date",
-        FolderState::Syncing => "syncing",
-        FolderState::NeedsYou => "needs you",
-        FolderState::Paused => "paused",
-        FolderState::Offline => "offline",
-        FolderState::Halted => "halted",
-    }
 }
 
 fn whole(folders: &[FolderStatus]) -> (Whole, String) {
@@ -223,9 +211,9 @@ fn clicked(app: &AppHandle, id: &str) {
         "settings" => window::open(app, wish(Show::Settings)),
         "conflicts" => window::open(app, wish(Show::Conflicts)),
         "quit" => app.exit(0),
-        "pause" => pause(app, true, None),
-        "pause-hour" => pause(app, true, Some(HOUR)),
-        "resume" => pause(app, false, None),
+        "pause" => pause(app, None),
+        "pause-hour" => pause(app, Some(HOUR_S)),
+        "resume" => resume(app),
         id => {
             if let Some(folder) = id.strip_prefix("folder:") {
                 show_folder(app, folder.to_owned());
@@ -234,33 +222,28 @@ fn clicked(app: &AppHandle, id: &str) {
     }
 }
 
-/// Pauses all that runs, perhaps for a while; or resumes all.
-fn pause(app: &AppHandle, on: bool, time: Option<Duration>) {
+/// Pauses all that runs, perhaps for a while.
+fn pause(app: &AppHandle, for_s: Option<u64>) {
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
         let Some(daemon) = app.state::<Engine>().runs() else { return };
         let folders = daemon.status().await.folders;
-        let wanted = folders.into_iter().filter(|f| (f.state != FolderState::Paused) == on);
-        let ids: Vec<String> = wanted.map(|f| f.id).collect();
-        let all = async |on| {
-            for id in &ids {
-                if let Err(trouble) = daemon
-                    .pause(
-                        &Which {
-                            folder: Some(id.clone()),
-                        },
-                        on,
-                    )
-                    .await
-                {
-                    tracing::warn!(%trouble, on, "not paused or resumed");
-                }
+        for folder in folders.into_iter().filter(|f| f.state != FolderState::Paused) {
+            let folder = Some(folder.id);
+            if let Err(trouble) = daemon.pause(Pause { folder, for_s }).await {
+                tracing::warn!(%trouble, "not paused");
             }
-        };
-        all(on).await;
-        if let Some(time) = time {
-            tokio::time::sleep(time).await;
-            all(false).await;
+        }
+    });
+}
+
+/// Lets all go on.
+fn resume(app: &AppHandle) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        let Some(daemon) = app.state::<Engine>().runs() else { return };
+        if let Err(trouble) = daemon.resume(&Which::default()).await {
+            tracing::warn!(%trouble, "not resumed");
         }
     });
 }

@@ -2,7 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests")]
 
-use bifold_testdesk::{Desk, has, until};
+use bifold_testdesk::{Desk, Window, has, until};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const APP: &str = env!("CARGO_BIN_EXE_bifold-desktop");
@@ -31,6 +32,10 @@ async fn two_people_share_disagree_and_settle() {
     of_ben.click("join-go").await;
     has(&b.join("plan.md"), "one\n").await;
     anna.tray_says("Up to date").await;
+    for window in [&of_anna, &of_ben] {
+        window.text("[data-testid=state-text]", |text| text == "Up to date").await;
+        window.text("header", |text| text.contains("2 devices")).await;
+    }
 
     // Both edit while one is paused, by the tray.
     ben.tray_click("Pause until resumed").await;
@@ -136,6 +141,73 @@ async fn a_home_that_is_in_use_is_said() {
     assert!(first.ends().await.success());
     window.click_css("button[data-testid=retry]").await;
     window.text("[data-testid=first-share]", |text| !text.is_empty()).await;
+}
+
+/// The only index below a directory.
+fn index_below(dir: &Path) -> Option<PathBuf> {
+    let entries: Vec<PathBuf> = std::fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
+    let here = entries
+        .iter()
+        .find(|path| path.file_name().is_some_and(|name| name == "index.db"));
+    here.cloned().or_else(|| entries.iter().find_map(|path| index_below(path)))
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_folder_is_said_and_mended() {
+    let mut desk = Desk::new(APP, "anna", true).await;
+    let folder = desk.at("team <b>&amp;");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("<img src=x onerror=alert(1)>.md"), "one\n").unwrap();
+    let window = desk.window().await;
+    window.click("first-share").await;
+    window.type_into("share-path", folder.to_str().unwrap()).await;
+    window.click("share-go").await;
+    window
+        .text("[data-testid=folder-item]", |text| text.contains("team <b>&amp;"))
+        .await;
+    desk.tray_says("Up to date").await;
+
+    // The folder goes away while it runs; another one stands in its place; then it is there again.
+    std::fs::rename(&folder, desk.at("away")).unwrap();
+    window
+        .text(".banner p", |text| text.contains("moved, removed or unmounted"))
+        .await;
+    desk.tray_says("A folder is halted").await;
+    std::fs::create_dir(&folder).unwrap();
+    window.text("[data-testid=rejoin]", |text| !text.is_empty()).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(desk.at("away"), &folder).unwrap();
+    desk.tray_says("Up to date").await;
+
+    // Its index is damaged: it can be made anew from here, and no file is touched.
+    let quit = async |desk: &Desk, window: &Window| {
+        desk.tray_click("Quit").await;
+        until("it ends", async || window.0.title().await.is_err().then_some(())).await;
+    };
+    quit(&desk, &window).await;
+    let index = index_below(&desk.at("data")).unwrap();
+    let whole = std::fs::read(&index).unwrap();
+    let mut broken = whole.clone();
+    broken[100..]
+        .iter_mut()
+        .for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(7));
+    std::fs::write(&index, &broken).unwrap();
+    let window = desk.window().await;
+    window.text(".banner p", |text| text.contains("is damaged")).await;
+    window.click("rebuild").await;
+    desk.tray_says("Up to date").await;
+
+    // It is of a newer program: it stays as it is.
+    quit(&desk, &window).await;
+    let mut newer = whole;
+    newer[60..64].copy_from_slice(&999_u32.to_be_bytes());
+    std::fs::write(&index, &newer).unwrap();
+    let window = desk.window().await;
+    window.text(".banner p", |text| text.contains("newer Bifold")).await;
+    desk.tray_says("A folder is halted").await;
+    assert!(std::fs::read(&index).unwrap() == newer);
+    let file = std::fs::read_to_string(folder.join("<img src=x onerror=alert(1)>.md"));
+    assert_eq!(file.unwrap(), "one\n");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
 import { chooseBackend } from "./lib/backend/choose";
+import { drawn } from "./lib/drawn";
 import { followTheme } from "./lib/theme";
 import "./styles/tokens.css";
 import "./styles/base.css";
@@ -10,5 +11,4 @@ followTheme();
 const backend = await chooseBackend();
 const target = document.getElementById("app");
 if (target) mount(App, { target, props: { backend } });
-// Two frames: the first one lays out, the second begins after it was shown.
-requestAnimationFrame(() => requestAnimationFrame(() => void backend.painted().catch(() => undefined)));
+drawn(backend, false);

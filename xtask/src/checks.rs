@@ -1,4 +1,4 @@
-//! The checks: `test` (what CI runs), and the two slow ones, `stories` and `prove`.
+//! The checks: `test` (what CI runs), and the slow one, `stories`.
 
 use std::process::ExitCode;
 
@@ -58,23 +58,6 @@ pub fn stories() -> Result<ExitCode> {
             ])?
             .env("BIFOLD_HISTORIES", "1"),
             "see the story that is named above; each is a file in tests/scenarios/",
-        )?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// `count` random histories: of trees for each property, and of devices whose programs talk.
-pub fn prove(count: u32) -> Result<ExitCode> {
-    install::c_compiler()?;
-    for (what, package, test) in [
-        ("of trees", "bifold-tree", "histories"),
-        ("of devices", "bifold-testkit", "apart"),
-    ] {
-        step(
-            &format!("{count} random histories {what}"),
-            cargo(&["test", "--release", "--package", package, "--test", test, "--", "--nocapture"])?
-                .env("BIFOLD_HISTORIES", count.to_string()),
-            "the failed history above is printed with its seed; keep it as a story in tests/scenarios/",
         )?;
     }
     Ok(ExitCode::SUCCESS)

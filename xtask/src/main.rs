@@ -8,6 +8,7 @@ mod bench;
 mod checks;
 mod install;
 mod job;
+mod prove;
 mod sample;
 #[cfg(target_os = "linux")]
 mod soak;
@@ -16,7 +17,7 @@ mod window;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
@@ -28,7 +29,9 @@ Usage: cargo xtask COMMAND
   package           build the package of this system: on Linux a .deb with the window, the command, its page and completions
   pictures          make the pictures of the documentation anew
   stories           play every story of tests/scenarios at every moment, simulated and by the real program (slow)
-  prove [--count N] long runs of the random histories, N of them for each property (1000 if not given)
+  prove [OPTIONS]   long runs of the tests of what is promised: random histories, power cuts, kills
+      --minutes N   for so long (10 if not given), and what compiling takes
+      --seed S      one seed of each instead, and what happens in it
   bench [OPTIONS]   measure Bifold beside rsync and Unison, on this machine and in this run
       --only LIST   some of: small,unchanged,large,memory,latency,idle
       --tools LIST  some of: bifold,rsync,unison
@@ -90,7 +93,7 @@ fn dispatch(args: Vec<OsString>) -> Result<ExitCode> {
             nothing_after("stories", rest)?;
             checks::stories()
         }
-        "prove" => checks::prove(count(rest)?),
+        "prove" => prove::prove(&prove::Options::parse(rest)?),
         #[cfg(unix)]
         "bench" => bench::run(rest),
         #[cfg(not(unix))]
@@ -114,30 +117,9 @@ fn nothing_after(command: &str, rest: &[OsString]) -> Result<()> {
     }
 }
 
-fn count(args: &[OsString]) -> Result<u32> {
-    match args {
-        [] => Ok(1000),
-        [flag, number] if flag == "--count" => {
-            let number = number.to_string_lossy();
-            number
-                .parse()
-                .with_context(|| format!("`--count {number}`: give a whole number, such as 1000"))
-        }
-        _ => bail!("`prove` takes only `--count N`, such as `cargo xtask prove --count 1000`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn prove_counts_a_thousand_unless_told() {
-        assert_eq!(count(&[]).unwrap(), 1000);
-        assert_eq!(count(&["--count".into(), "7".into()]).unwrap(), 7);
-        assert!(count(&["--count".into(), "many".into()]).is_err());
-        assert!(count(&["7".into()]).is_err());
-    }
 
     #[test]
     fn an_unknown_command_is_answered_with_the_usage() {

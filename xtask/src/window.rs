@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
@@ -36,11 +36,37 @@ pub fn pages() -> Result<()> {
         )?;
         fs::write(&noted, &list).with_context(|| format!("{} cannot be written", noted.display()))?;
     }
+    // What is made of pages that are new is new, too, and takes minutes to compile.
+    let made = newest(&ui.join("dist")).unwrap_or(SystemTime::UNIX_EPOCH);
+    let parts = [
+        "src",
+        "public",
+        "index.html",
+        "package-lock.json",
+        "vite.config.ts",
+        "svelte.config.js",
+        "tsconfig.json",
+    ];
+    if parts
+        .iter()
+        .filter_map(|part| newest(&ui.join(part)))
+        .all(|changed| changed < made)
+    {
+        return Ok(());
+    }
     job::step(
         "building the window's pages",
         &mut npm(&["run", "build"])?,
         "correct what vite shows above",
     )
+}
+
+/// When a file, or the newest one in a directory, was changed.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let Ok(inside) = fs::read_dir(path) else {
+        return fs::metadata(path).and_then(|about| about.modified()).ok();
+    };
+    inside.flatten().filter_map(|entry| newest(&entry.path())).max()
 }
 
 /// Types, logic, and every view in a browser.
@@ -69,22 +95,23 @@ pub fn has_display() -> bool {
     !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-fn release(package: &str) -> Result<PathBuf> {
+/// Builds the release of the command and of the window's program, at once: apart, what they have in common would be compiled twice.
+fn programs() -> Result<(PathBuf, PathBuf)> {
     job::step(
-        &format!("building {package}, release"),
-        &mut job::cargo(&["build", "--release", "--package", package])?,
+        "building bifold and its window, release",
+        &mut job::cargo(&["build", "--release", "--package", "bifold", "--package", "bifold-desktop"])?,
         "read the compiler's message above",
     )?;
-    Ok(job::target_dir()?
-        .join("release")
-        .join(format!("{package}{}", env::consts::EXE_SUFFIX)))
+    let built = job::target_dir()?.join("release");
+    let program = |name| built.join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    Ok((program("bifold"), program("bifold-desktop")))
 }
 
 /// Builds the program and opens its window.
 pub fn open() -> Result<ExitCode> {
     install::for_window()?;
     pages()?;
-    let program = release("bifold-desktop")?;
+    let (_, program) = programs()?;
     Ok(job::exit_code(job::run(&mut Command::new(program))?))
 }
 
@@ -162,8 +189,7 @@ pub fn demo() -> Result<ExitCode> {
         );
     }
     pages()?;
-    let bifold = job::release_bifold()?;
-    let program = release("bifold-desktop")?;
+    let (bifold, program) = programs()?;
     let top = sample::fresh_directory(&env::temp_dir(), "bifold-demo")?;
     let device = |name| Device {
         bifold: &bifold,
@@ -204,13 +230,13 @@ pub fn demo() -> Result<ExitCode> {
         anna.ask(&["conflicts"]).is_ok_and(|said| said.contains("brief.md"))
     })?;
 
-    println!("Ben also adds a film, and his line is slow: it stays on its way for a while.");
-    ben.ask(&["limit", "--up", "200k"])?;
+    println!("Anna also adds a film, and her line is slow: it stays on its way for a while.");
+    anna.ask(&["limit", "--up", "200k"])?;
     let film: Vec<u8> = (0..4_000_000_u64)
         .flat_map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
         .collect();
-    ben.put("film/stand.mov", film)?;
-    ben.put("film/cut list.txt", "Open on the door.\n")?;
+    anna.put("film/stand.mov", film)?;
+    anna.put("film/cut list.txt", "Open on the door.\n")?;
     drop(of_anna);
     println!(
         "\nThe window opens. Settle the conflict with a click: ben's folder is {}",
@@ -229,7 +255,7 @@ pub fn demo() -> Result<ExitCode> {
 pub fn package() -> Result<ExitCode> {
     install::for_window()?;
     pages()?;
-    let bifold = job::release_bifold()?;
+    let (bifold, _) = programs()?;
     // What is laid beside the program: the command, its page, completions.
     let beside = job::workspace()?.join("target").join("package");
     fs::create_dir_all(&beside).with_context(|| format!("{} cannot be made", beside.display()))?;
@@ -251,7 +277,7 @@ pub fn package() -> Result<ExitCode> {
     // (It is not among what the pages are made of: it comes for each system apart.)
     let mut tauri = Command::new(if cfg!(windows) { "npx.cmd" } else { "npx" });
     tauri
-        .args(["--yes", "@tauri-apps/cli@2", "build", "--bundles", kind])
+        .args(["--yes", "@tauri-apps/cli@2", "bundle", "--bundles", kind])
         .current_dir(job::workspace()?.join("src-tauri"))
         .env("CARGO_TARGET_DIR", job::target_dir()?);
     job::step(&format!("building the {kind}"), &mut tauri, "read the message above")?;

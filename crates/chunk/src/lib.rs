@@ -28,7 +28,7 @@ pub use chunk::{BadList, Chunk, ChunkId, ChunkList, MAX_CHUNKS};
 pub use chunker::Chunker;
 pub use cutter::{HashError, Hashed, hash_bytes};
 pub use hasher::ContentHasher;
-pub use manifest::{MAX_FANOUT, MAX_NODE_BYTES, MIN_FANOUT, Manifest, ManifestError, max_encoded_bytes};
+pub use manifest::{Arriving, MAX_FANOUT, MAX_NODE_BYTES, MIN_FANOUT, Manifest, ManifestError, max_encoded_bytes};
 pub use pack::{Packed, Packer, Packing, UnpackError, pack, unpack};
 pub use reuse::{Run, Source, runs};
 pub use sizes::{ChunkSizes, MAX_CHUNK_BYTES};

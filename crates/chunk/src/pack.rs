@@ -18,6 +18,10 @@ const SAMPLE_PIECES: usize = 4;
 /// Bytes of one piece of the sample.
 const SAMPLE_PIECE_BYTES: usize = 4 << 10;
 
+/// After so many samples in a row that did not shrink, so many are passed without one.
+const FRUITLESS: u32 = 8;
+const PASSED: u32 = 7;
+
 /// zstd's level for the sample, and for all of it.
 const SAMPLE_LEVEL: i32 = 1;
 const LEVEL: i32 = 3;
@@ -58,6 +62,10 @@ pub enum UnpackError {
 pub struct Packer {
     /// For the sample, and for all of it. Where zstd gives none for want of memory, all is sent as it is.
     compressors: Option<(Compressor<'static>, Compressor<'static>)>,
+    /// Samples in a row that did not shrink.
+    fruitless: u32,
+    /// So many large ones are passed without a sample.
+    passed: u32,
 }
 
 impl fmt::Debug for Packer {
@@ -79,11 +87,14 @@ impl Packer {
         let compressors = Compressor::new(SAMPLE_LEVEL).and_then(|sample| Ok((sample, Compressor::new(LEVEL)?)));
         Packer {
             compressors: compressors.ok(),
+            fruitless: 0,
+            passed: 0,
         }
     }
 
     /// The bytes, packed if that saves a twentieth. Of large ones some samples are tried first, so that photos and the
-    /// like cost little time; long repetitions of what does not shrink by itself are missed by this.
+    /// like cost little time; long repetitions of what does not shrink by itself are missed by this. After some samples
+    /// in a row that did not shrink, not each one is sampled.
     #[must_use]
     pub fn pack<'a>(&mut self, bytes: &'a [u8]) -> Packed<'a> {
         let plain = Packed {
@@ -96,8 +107,17 @@ impl Packer {
         if bytes.len() < MIN_PACKED_BYTES {
             return plain;
         }
-        if bytes.len() >= MIN_SAMPLED_BYTES && compress_if_smaller(sampler, &sample(bytes)).is_none() {
-            return plain;
+        if bytes.len() >= MIN_SAMPLED_BYTES {
+            if self.fruitless >= FRUITLESS && self.passed < PASSED {
+                self.passed += 1;
+                return plain;
+            }
+            self.passed = 0;
+            if compress_if_smaller(sampler, &sample(bytes)).is_none() {
+                self.fruitless = self.fruitless.saturating_add(1);
+                return plain;
+            }
+            self.fruitless = 0;
         }
         match compress_if_smaller(compressor, bytes) {
             Some(packed) => Packed {

@@ -160,7 +160,13 @@ pub enum Command {
         patterns: Option<PathBuf>,
     },
     /// Pauses a folder, or all.
-    Pause(OneFolder),
+    Pause {
+        #[command(flatten)]
+        which: OneFolder,
+        /// For how long: 30m, 1h, 2d. Without it, until it is resumed.
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        time: Option<Duration>,
+    },
     /// Lets a folder go on, or all.
     Resume(OneFolder),
     /// Takes back all that was changed on this device, where it may read only. What was written here goes to the history.

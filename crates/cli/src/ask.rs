@@ -180,14 +180,21 @@ impl Asking {
                 });
             }
             Command::Cat { folder, path, side } => {
-                let content: face::Content = client.post("/v1/cat", &face::Cat { folder, path, side }).await?;
+                let cat = face::Cat {
+                    folder,
+                    path: path.clone(),
+                    side,
+                };
+                let content: face::Content = client.post("/v1/cat", &cat).await?;
                 match &content.text {
                     // As it is, to the last byte.
                     Some(text) if !self.json => {
                         use std::io::Write as _;
                         let _ = std::io::stdout().write_all(text.as_bytes());
                     }
-                    _ => self.print(&content, show::content),
+                    _ if self.json => self.print(&content, show::content),
+                    // (Whoever reads this as the file's bytes is not to take words for them.)
+                    _ => eprintln!("{path} is not printed: {}", show::content(&content)),
                 }
                 return Ok(code(self.json || content.text.is_some()));
             }
@@ -215,8 +222,19 @@ impl Asking {
                 let ignored: face::Ignored = client.post("/v1/ignore", &face::PreviewIgnore { folder, text }).await?;
                 self.print(&ignored, show::ignored);
             }
-            Command::Pause(which) => self.switch("/v1/pause", which).await?,
-            Command::Resume(which) => self.switch("/v1/resume", which).await?,
+            Command::Pause { which, time } => {
+                let for_s = time.map(|time| time.as_secs());
+                let pause = face::Pause {
+                    folder: which.folder,
+                    for_s,
+                };
+                let folders: Vec<FolderStatus> = client.post("/v1/pause", &pause).await?;
+                self.print(&folders, |folders| show::folders(folders));
+            }
+            Command::Resume(which) => {
+                let folders: Vec<FolderStatus> = client.post("/v1/resume", &Which { folder: which.folder }).await?;
+                self.print(&folders, |folders| show::folders(folders));
+            }
             Command::Revert { folder } => {
                 let aside: Vec<String> = client.post("/v1/revert", &face::Allow { folder }).await?;
                 self.print(&aside, show::put_aside);
@@ -286,12 +304,6 @@ impl Asking {
         old.map(|version| version.id).ok_or_else(|| {
             Fatal::new(format!("no older version of {path} lies on this device")).hint("bifold log FOLDER lists what happened.")
         })
-    }
-
-    async fn switch(&self, path: &str, which: OneFolder) -> Result<(), Fatal> {
-        let folders: Vec<FolderStatus> = self.client.post(path, &Which { folder: which.folder }).await?;
-        self.print(&folders, |folders| show::folders(folders));
-        Ok(())
     }
 
     #[expect(clippy::option_option, reason = "said or not, with a value or not")]

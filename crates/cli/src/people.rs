@@ -111,6 +111,12 @@ impl People {
                 .filter(|why| before.is_none_or(|b| b.halted.as_ref() != Some(why)))
             {
                 say(&format!("Halted: {why}"));
+                if why.rejoin {
+                    say(&format!(
+                        "    merge as new: {}",
+                        same_command(sync, &format!("--rejoin={}", host.name))
+                    ));
+                }
             }
             let known = |problem: &&bifold_tree::Problem| before.is_none_or(|b| !b.problems.contains(problem));
             let text = |p: &bifold_tree::Problem| format!("Problem on the {}: {}: {}", host.name, shown(&p.path), p.message);

@@ -24,7 +24,7 @@ pub fn json(status: &Status, planned: Option<&[(&str, Vec<Action>)]>) -> Value {
         let halted = h
             .halted
             .iter()
-            .map(|why| json!({ "replica": h.name, "path": "", "kind": "halted", "message": why }));
+            .map(|halted| json!({ "replica": h.name, "path": "", "kind": "halted", "message": halted.why }));
         let rest = h
             .problems
             .iter()

@@ -3,8 +3,8 @@
 use crate::report::time;
 use crate::words::{count, shown};
 use bifold_engine::daemon::face::{
-    Conflict, ConnectionKind, Content, ContentKind, DeviceStatus, Differs, Direction, Event, Explained, FileVersion, FolderState,
-    FolderStatus, Ignored, Invitation, Limit, LogEntry, Pending, PendingItem, Role, Status,
+    Conflict, ConnectionKind, Content, ContentKind, DeviceStatus, Differs, Direction, Event, Explained, FileVersion,
+    FolderStatus, Ignored, Invitation, Limit, LogEntry, Pending, PendingItem, Remedy, Role, Status,
 };
 use indicatif::HumanBytes;
 
@@ -30,17 +30,6 @@ fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
         text.push('\n');
     }
     text
-}
-
-fn state(state: FolderState) -> &'static str {
-    match state {
-        FolderState::UpToDate => "up to date",
-        FolderState::Syncing => "syncing",
-        FolderState::NeedsYou => "needs you",
-        FolderState::Paused => "paused",
-        FolderState::Offline => "offline",
-        FolderState::Halted => "halted",
-    }
 }
 
 fn role(role: Role) -> &'static str {
@@ -84,7 +73,7 @@ pub fn folders(folders: &[FolderStatus]) -> String {
     let row = |f: &FolderStatus| {
         vec![
             shown(&f.name),
-            state(f.state).into(),
+            f.state.word().into(),
             count(f.files, "file"),
             bytes(f.bytes),
             role(f.role).into(),
@@ -102,7 +91,7 @@ pub fn folder(folder: &FolderStatus) -> String {
     let mut text = format!(
         "{}: {}; {}, {}; {}\n",
         shown(&folder.name),
-        state(folder.state),
+        folder.state.word(),
         count(folder.files, "file"),
         bytes(folder.bytes),
         folder.path.display()
@@ -110,6 +99,17 @@ pub fn folder(folder: &FolderStatus) -> String {
     let mut line = |line: String| text.push_str(&format!("  {line}\n"));
     if let Some(why) = &folder.why {
         line(why.clone());
+    }
+    match folder.remedy {
+        None => {}
+        Some(Remedy::Rejoin) => line(format!("to merge what is there now as new: bifold rejoin {:?}", folder.name)),
+        Some(Remedy::Rebuild) => line(format!(
+            "to set the index aside and make it anew from the files: bifold rebuild {:?}",
+            folder.name
+        )),
+    }
+    if folder.paused_until_ms.is_some() {
+        line(format!("it goes on by itself: {}", when(folder.paused_until_ms)));
     }
     if folder.pending_in.count > 0 {
         line(format!("to do here: {}", amount(&folder.pending_in)));
@@ -132,7 +132,10 @@ pub fn folder(folder: &FolderStatus) -> String {
     }
     for share in &folder.hosts {
         let why = share.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
-        line(format!("share {}: {}{why}", share.path.display(), state(share.state)));
+        line(format!("share {}: {}{why}", share.path.display(), share.state.word()));
+        if share.remedy == Some(Remedy::Rejoin) {
+            line(format!("to merge what is there now as new: bifold rejoin {:?}", share.path));
+        }
     }
     for device in &folder.devices {
         let behind = match (device.agrees, device.behind.count) {
@@ -281,6 +284,9 @@ pub fn differs(differs: &Differs) -> String {
     match &differs.diff {
         _ if differs.same => "they are the same".into(),
         Some(diff) => diff.clone(),
+        None if [differs.left, differs.right].contains(&ContentKind::TooLarge) => {
+            "they differ, and are too large to be compared line by line; bifold resolve decides between them all the same".into()
+        }
         None => "they differ, and not both are text".into(),
     }
 }
@@ -396,16 +402,18 @@ pub fn event(event: &Event) -> String {
         Event::Folder { folder } => format!(
             "{}: {}; {}, to do {}, {}",
             shown(&folder.name),
-            state(folder.state),
+            folder.state.word(),
             count(folder.files, "file"),
             amount(&folder.pending_in),
             count(folder.conflicts, "conflict")
         ),
         Event::FolderGone { id } => format!("the folder {id} is not here any more"),
-        Event::Applying { folder, path, steps } => {
+        Event::Applying { folder, path, steps, .. } => {
             format!("{}: {} in {}", shown(folder), count(*steps, "change"), path.display())
         }
-        Event::Progress { folder, bytes: done, of } => format!("{}: {} of {}", shown(folder), bytes(*done), bytes(*of)),
+        Event::Progress {
+            folder, bytes: done, of, ..
+        } => format!("{}: {} of {}", shown(folder), bytes(*done), bytes(*of)),
         Event::Connected { name, connection, .. } => format!("{} is connected, {}", shown(name), how(*connection)),
         Event::Disconnected { name, why, .. } => format!("{} is not connected any more: {why}", shown(name)),
         Event::Joined {

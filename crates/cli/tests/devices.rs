@@ -4,6 +4,7 @@
 
 mod world;
 
+use serde_json::Value;
 use std::time::Duration;
 use world::fleet::{Device, assert_same};
 use world::{World, until};
@@ -186,9 +187,13 @@ fn a_name_that_two_want_is_given_to_one() {
     assert_eq!(conflict["kind"], "name");
     assert_eq!(conflict["sides"].as_array().unwrap().len(), 2, "{conflict:#}");
     let shown = a.text("same.txt");
-    let other = if shown == "from x" { "ben" } else { "anna" };
+    let (other, wanted) = if shown == "from x" {
+        ("ben", "from y")
+    } else {
+        ("anna", "from x")
+    };
     a.ask(&["resolve", "team", conflict["path"].as_str().unwrap(), "--pick", other]);
-    until("the other has the name", || a.text("same.txt") != shown);
+    until("the other has the name", || a.has("same.txt", wanted));
     assert_same(&[&a, &b]);
     assert_eq!(a.tree().len(), 2);
     assert!(b.json(&["conflicts"]).as_array().unwrap().is_empty());
@@ -475,13 +480,47 @@ fn a_root_that_is_gone_for_a_while_deletes_nothing() {
     world.mv("ben", "unmounted");
     a.put("doc", "two");
     until("it is halted", || b.folder()["state"] == "halted");
+    assert_eq!(b.folder()["remedy"], Value::Null);
     world.mkdir("ben");
-    std::thread::sleep(Duration::from_millis(300));
+    until("what is there now can be merged", || b.folder()["remedy"] == "rejoin");
     assert_eq!(a.tree().len(), 1);
     std::fs::remove_dir_all(world.at("ben")).unwrap();
     world.mv("unmounted", "ben");
     b.gets("doc", "two");
     assert_same(&[&a, &b]);
+}
+
+#[test]
+fn what_is_merged_as_new_deletes_nothing() {
+    let world = World::new();
+    let (a, b) = pair(&world);
+    a.put("doc", "one");
+    assert_same(&[&a, &b]);
+    world.mv("ben", "unmounted");
+    world.mkdir("ben");
+    b.put("other", "two");
+    until("it is halted", || b.folder()["remedy"] == "rejoin");
+    b.ask(&["rejoin", "team"]);
+    assert_same(&[&a, &b]);
+    assert_eq!(a.tree().len(), 2);
+    assert_eq!(b.folder()["remedy"], Value::Null);
+}
+
+#[test]
+fn what_is_paused_for_a_time_goes_on_by_itself() {
+    let world = World::new();
+    let (a, mut b) = pair(&world);
+    b.ask(&["pause", "team", "--for", "1h"]);
+    b.kill();
+    b.start();
+    a.put("doc", "one");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(b.folder()["state"], "paused");
+    assert!(b.folder()["paused_until_ms"].is_u64());
+    assert!(b.tree().is_empty());
+    b.ask(&["pause", "team", "--for", "1s"]);
+    b.gets("doc", "one");
+    assert_eq!(b.folder()["paused_until_ms"], Value::Null);
 }
 
 #[test]
@@ -509,6 +548,57 @@ fn a_transfer_goes_on_where_it_was_cut() {
     assert_same(&[&a, &b]);
     let again = b.received_from("anna");
     assert!(again < size as u64 * 6 / 10, "{again} bytes came after the cut");
+}
+
+#[test]
+fn a_large_file_on_its_way_holds_nothing_up() {
+    let world = World::new();
+    let (a, b) = pair(&world);
+    a.put("both", "one");
+    assert_same(&[&a, &b]);
+    // Both change one file while they are apart.
+    b.ask(&["pause"]);
+    a.put("both", "anna's");
+    b.put("both", "ben's");
+    b.ask(&["resume"]);
+    until("the conflict", || {
+        !b.json(&["conflicts"]).as_array().is_none_or(Vec::is_empty)
+    });
+    let mut random = 7u64;
+    let mut bytes = Vec::new();
+    while bytes.len() < 24 << 20 {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        bytes.extend_from_slice(&random.to_le_bytes());
+    }
+    b.ask(&["limit", "--down", "200k"]);
+    a.put("large", &bytes);
+    until("its beginning", || {
+        let partial = std::fs::read_dir(world.at("ben/.bifold/partial"));
+        partial
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|e| e.metadata().is_ok_and(|m| m.len() > 0))
+    });
+    // What is written on either side gets to the other, and what a person picks is settled.
+    b.put("from ben", "now");
+    a.gets("from ben", "now");
+    a.put("from anna", "now");
+    b.gets("from anna", "now");
+    b.ask(&["resolve", "team", "both", "--pick", "theirs"]);
+    b.gets("both", "anna's");
+    assert!(!world.exists("ben/large"), "it came too soon for this to show anything");
+    let so_far = b.received_from("anna");
+    b.ask(&["limit", "--down", "0"]);
+    until("the whole", || world.exists("ben/large"));
+    assert_same(&[&a, &b]);
+    // It went on all the time.
+    let all = b.received_from("anna");
+    assert!(
+        so_far > 0 && all < bytes.len() as u64 * 11 / 10,
+        "{all} bytes for {}",
+        bytes.len()
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod world;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use world::World;
+use world::fleet::Device;
 use world::user::{Random, User};
 
 const NONE: [&str; 0] = [];
@@ -86,6 +87,78 @@ fn killed_six_times_while_someone_works() {
 #[ignore = "takes half a minute"]
 fn killed_fifty_times_while_someone_works() {
     killed_while_someone_works(50);
+}
+
+/// How often the daemons are killed: BIFOLD_KILLS, for a long run.
+fn kills() -> usize {
+    std::env::var("BIFOLD_KILLS").ok().and_then(|s| s.parse().ok()).unwrap_or(5)
+}
+
+/// Decides all that is left to a person, until two devices show the same.
+fn decide_all(world: &World, devices: &[Device<'_>; 2]) {
+    let end = Instant::now() + world::PATIENCE;
+    while world.tree("left") != world.tree("right") || devices.iter().any(|d| !is_quiet(d)) {
+        if Instant::now() > end {
+            let told = devices.each_ref().map(|d| d.folder());
+            eprintln!("{told:#?}");
+            world.assert_equal();
+            panic!("they are not done");
+        }
+        for device in devices {
+            if device.folder()["held"] != serde_json::json!([]) {
+                device.try_ask(&["allow", "team"]);
+            }
+        }
+        // (Some need no decision, and take none: names.)
+        for conflict in devices[0].json(&["conflicts"]).as_array().unwrap() {
+            devices[0].try_ask(&["resolve", "team", conflict["path"].as_str().unwrap(), "--pick", "mine"]);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether a device has nothing to do.
+fn is_quiet(device: &Device<'_>) -> bool {
+    device.try_ask(&["status", "--wait", "1"]).code != Some(2) && device.folder()["held"] == serde_json::json!([])
+}
+
+/// Two daemons, one of them or both killed at any moment and started again, while someone works in both folders.
+#[test]
+fn daemons_killed_while_someone_works() {
+    let world = World::new();
+    let seed = seed();
+    eprintln!("BIFOLD_SEED={seed}");
+    let mut devices = ["left", "right"].map(|name| Device::new(&world, name));
+    devices[0].add();
+    devices[1].join(&devices[0].ticket(&[]));
+    let mut user = User::new(&world, seed);
+    for _ in 0..60 {
+        user.act();
+    }
+    for _ in 0..kills() {
+        let until = Instant::now() + Duration::from_millis(20 + user.random.below(500) as u64);
+        while Instant::now() < until {
+            user.act();
+            std::thread::sleep(Duration::from_millis(user.random.below(20) as u64));
+        }
+        let which = match user.random.below(4) {
+            0 => 0..2,
+            1 => 0..1,
+            _ => 1..2,
+        };
+        for device in &mut devices[which.clone()] {
+            device.kill();
+        }
+        for _ in 0..user.random.below(10) {
+            user.act();
+        }
+        for device in &mut devices[which] {
+            device.start();
+        }
+    }
+    decide_all(&world, &devices);
+    let lost = user.lost();
+    assert!(lost.is_empty(), "lost of {}: {lost:#?}", user.contents());
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn sides_are_looked_at_before_one_is_picked() {
     let (a, b) = (Device::new(&world, "anna"), Device::new(&world, "ben"));
     a.put("plan", "one\n");
     a.put("photo", [0, 159, 146, 150]);
+    a.put("large", "of both\n");
     a.add();
     b.join(&a.ticket(&[]));
     assert_same(&[&a, &b]);
@@ -89,9 +90,11 @@ fn sides_are_looked_at_before_one_is_picked() {
     b.put("plan", "one\nby ben\n");
     a.put("photo", [1, 159, 146, 150]);
     b.put("photo", [2, 159, 146, 150]);
+    a.put("large", "by anna\n".repeat(2 << 20));
+    b.put("large", "by ben\n".repeat(2 << 20));
     a.settle();
     b.ask(&["resume"]);
-    until("two conflicts", || a.folder()["conflicts"] == 2);
+    until("the conflicts", || a.folder()["conflicts"] == 3);
     let side = |of: &str| a.ask(&["cat", "team", "plan", "--side", of]);
     assert_eq!(side("mine"), "one\nby anna\n");
     assert_eq!(side("theirs"), "one\nby ben\n");
@@ -101,9 +104,18 @@ fn sides_are_looked_at_before_one_is_picked() {
     let diff = a.try_ask(&["diff", "team", "plan"]);
     assert!(diff.out.contains("-by anna") && diff.out.contains("+by ben"), "{diff:?}");
     assert_eq!(diff.code, Some(1));
-    assert!(a.ask(&["cat", "team", "photo", "--side", "theirs"]).contains("no text"));
+    let run = a.try_ask(&["cat", "team", "photo", "--side", "theirs"]);
+    assert!(
+        run.err.contains("no text") && run.out.is_empty() && run.code == Some(1),
+        "{run:?}"
+    );
     let json = a.json(&["cat", "team", "photo", "--side", "theirs"]);
     assert_eq!((&json["kind"], &json["base64"]), (&"binary".into(), &"Ap+Slg==".into()));
+    // What is too large is said to be so.
+    assert_eq!(a.json(&["diff", "team", "large"])["left"], "too_large");
+    assert!(a.try_ask(&["diff", "team", "large"]).out.contains("too large"));
+    let run = a.try_ask(&["cat", "team", "large", "--side", "theirs"]);
+    assert!(run.err.contains("too large") && run.out.is_empty(), "{run:?}");
     // A side that lies on a device that is away.
     let mut b = b;
     b.kill();

@@ -321,6 +321,8 @@ fn where_no_more_can_be_watched_it_is_looked_at() {
     }
     world.put("left/b", "two");
     until("b, at the next look", || world.exists("right/b"));
+    // (It is not stopped in the middle of a look.)
+    std::thread::sleep(Duration::from_millis(700));
     // SAFETY: our own child.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     assert_eq!(world::wait(&mut child).code(), Some(0));

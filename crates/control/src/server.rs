@@ -36,7 +36,7 @@ impl IntoResponse for Refusal {
             TroubleKind::InTheWay => StatusCode::CONFLICT,
             TroubleKind::NotAllowed => StatusCode::FORBIDDEN,
             TroubleKind::Unreachable => StatusCode::BAD_GATEWAY,
-            TroubleKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            TroubleKind::Failed | TroubleKind::NotTheRoot | TroubleKind::IndexDamaged => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, Json(self.0)).into_response()
     }
@@ -139,12 +139,12 @@ handlers! {
     /// Writes a folder's patterns.
     #[utoipa::path(post, path = "/v1/ignore/set", request_body = SetIgnore, responses((status = 200, body = Ignored)))]
     post "/v1/ignore/set" set_ignore(Json(set): Json<SetIgnore>) -> Ignored, daemon => daemon.set_ignore(set).await?;
-    /// Pauses one folder, or all.
-    #[utoipa::path(post, path = "/v1/pause", request_body = Which, responses((status = 200, body = [FolderStatus])))]
-    post "/v1/pause" pause(Json(which): Json<Which>) -> Vec<FolderStatus>, daemon => daemon.pause(&which, true).await?;
+    /// Pauses one folder, or all; for a time, or until they are resumed.
+    #[utoipa::path(post, path = "/v1/pause", request_body = Pause, responses((status = 200, body = [FolderStatus])))]
+    post "/v1/pause" pause(Json(pause): Json<Pause>) -> Vec<FolderStatus>, daemon => daemon.pause(pause).await?;
     /// Lets one folder go on, or all.
     #[utoipa::path(post, path = "/v1/resume", request_body = Which, responses((status = 200, body = [FolderStatus])))]
-    post "/v1/resume" resume(Json(which): Json<Which>) -> Vec<FolderStatus>, daemon => daemon.pause(&which, false).await?;
+    post "/v1/resume" resume(Json(which): Json<Which>) -> Vec<FolderStatus>, daemon => daemon.resume(&which).await?;
     /// Takes back what was changed on a device that may read only; says what was put into the history.
     #[utoipa::path(post, path = "/v1/revert", request_body = Allow, responses((status = 200, body = [String])))]
     post "/v1/revert" revert(Json(which): Json<Allow>) -> Vec<String>, daemon => daemon.revert(&which.folder).await?;

@@ -3,26 +3,26 @@
 //! put back if it is not what was expected. Nothing of the user's is ever removed: what is replaced or deleted goes to the
 //! history, by rename.
 
-use crate::far::{Brought, Far, PARTIAL, SMALL, WINDOW_BYTES, WINDOW_FILES, bring_large, is_small, write_small};
+use crate::ahead::LARGE;
+use crate::far::{Brought, Far, PARTIAL, WINDOW_BYTES, WINDOW_FILES, fetch, is_small, write_small};
+use crate::faults::{Fault, on};
 use crate::fs::{Entry, Extras, Fs, FsError};
 use crate::ignore::Ignore;
 use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
+use crate::turns::{Bringing, ToBring, Turns, Waited};
 use bifold_chunk::ChunkList;
 use bifold_tree::{
     Action, Bytes, ContentId, Expected, FileKey, Fingerprint, Kind, Outcome, PARKED_PATH, Problem, ProblemKind, Stat, Wanted,
 };
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Most steps that are carried out between two syncs of the disk.
 pub const BATCH_STEPS: usize = 8192;
 /// Most bytes that are staged between two syncs of the disk, unless one file alone is larger.
 pub const BATCH_BYTES: u64 = 256 << 20;
-
-/// Requests that other devices are asked at a time, if this computer has fewer threads.
-const FETCHING: usize = 4;
 
 /// A step with what is needed for it.
 #[derive(Clone)]
@@ -76,10 +76,11 @@ pub struct Applier<'a> {
     /// Objects that this plan renamed, or took one of the names of: what the disk says of them now.
     renamed: HashMap<FileKey, Fingerprint>,
     threads: usize,
+    turns: &'a Arc<Turns>,
     /// Other devices, if there are any.
-    far: Option<&'a dyn Far>,
-    /// Large contents that are being fetched by this plan: each once.
-    fetched: Mutex<HashSet<ContentId>>,
+    far: Option<Arc<dyn Far>>,
+    /// Large contents that are being fetched by this plan, with their sizes: each once. (Who says a false size keeps nobody from the right one.)
+    fetched: Mutex<HashSet<(ContentId, u64)>>,
 }
 
 /// A job that waits for bytes, with what the file has besides them that they replace.
@@ -100,12 +101,52 @@ impl Staged {
     }
 }
 
+/// Puts a file together: from what is on this computer, or else with what other devices have. Small files get the name `path`.
+fn bring(
+    fs: &dyn Fs,
+    path: &str,
+    wanted: &Wanted,
+    supply: &Supply,
+    replaced: Option<&Extras>,
+    far: Option<&dyn Far>,
+    bringing: Bringing<'_>,
+) -> Result<Brought, StageError> {
+    match stage(fs, path, wanted, wanted.id(), supply, replaced, bringing.stop) {
+        Ok((_, moved)) => Ok(Brought {
+            path: path.to_owned(),
+            moved,
+            chunks: None,
+        }),
+        Err(StageError::Missing) if !bringing.stop.load(Ordering::Relaxed) => match far {
+            Some(far) => fetch(fs, path, wanted, supply, replaced, far, bringing),
+            None => Err(StageError::Missing),
+        },
+        Err(e) => Err(e),
+    }
+}
+
+fn staged(job: &Job, brought: Result<Brought, StageError>) -> Staged {
+    match brought {
+        Ok(brought) => Staged::File(brought),
+        Err(StageError::Missing) => Staged::No(Outcome::Missing),
+        Err(StageError::Target(e)) => Staged::No(failed(job.action.path(), &e)),
+    }
+}
+
 impl<'a> Applier<'a> {
     /// `run` is a number that no other run of the program has (the time will do); `threads` how many files are staged at a time.
-    pub fn new(fs: &'a dyn Fs, ignore: &'a Ignore, stop: &'a AtomicBool, run: u64, threads: usize) -> Applier<'a> {
+    pub fn new(
+        fs: &'a dyn Fs,
+        ignore: &'a Ignore,
+        turns: &'a Arc<Turns>,
+        stop: &'a AtomicBool,
+        run: u64,
+        threads: usize,
+    ) -> Applier<'a> {
         Applier {
             fs,
             ignore,
+            turns,
             stop,
             run,
             names: AtomicUsize::new(0),
@@ -118,7 +159,7 @@ impl<'a> Applier<'a> {
 
     /// Bytes that are not on this computer are fetched from other devices.
     #[must_use]
-    pub fn with_far(mut self, far: Option<&'a dyn Far>) -> Applier<'a> {
+    pub fn with_far(mut self, far: Option<Arc<dyn Far>>) -> Applier<'a> {
         self.far = far;
         self
     }
@@ -299,24 +340,34 @@ impl<'a> Applier<'a> {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Vec<(usize, Staged)> {
         let units = self.units(jobs, chosen);
+        let large = |unit: &[usize]| match unit {
+            [i] => wanted(&jobs[*i].action).is_some_and(|w| self.is_large(&jobs[*i], w)),
+            _ => false,
+        };
+        let all_large = units.iter().filter(|unit| large(unit)).count();
+        let (others, has_others) = (AtomicUsize::new(units.len() - all_large), jobs.len() > all_large);
+        let is_ready = |others: usize| {
+            if others == 0 && has_others {
+                self.turns.steps_are_ready();
+            }
+        };
+        is_ready(units.len() - all_large);
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<(usize, Staged)>> = Mutex::default();
         let work = || {
             let mut mine = Vec::new();
-            let mut done = |i: usize, staged: Staged| {
-                if let Staged::File(brought) = &staged {
-                    progress(brought.moved.copied + brought.moved.reused);
-                }
-                mine.push((i, staged));
-            };
+            let mut done = |i: usize, staged: Staged| mine.push((i, staged));
             while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
                 match unit.as_slice() {
                     [i] => {
                         if let Some(w) = wanted(&jobs[*i].action) {
-                            done(*i, self.stage_one(&jobs[*i], w));
+                            done(*i, self.stage_one(&jobs[*i], w, progress));
                         }
                     }
-                    many => self.stage_small(jobs, many, &mut done),
+                    many => self.stage_small(jobs, many, progress, &mut done),
+                }
+                if !large(unit) {
+                    is_ready(others.fetch_sub(1, Ordering::Relaxed) - 1);
                 }
             }
             if let Ok(mut all) = results.lock() {
@@ -324,10 +375,9 @@ impl<'a> Applier<'a> {
             }
         };
         // Who waits for other devices needs no processor.
-        let threads = if units.iter().any(|unit| unit.len() > 1) {
-            self.threads.max(FETCHING)
-        } else {
-            self.threads
+        let threads = match self.far.as_ref().filter(|_| units.iter().any(|unit| unit.len() > 1)) {
+            Some(far) => self.threads.max(far.at_once()),
+            None => self.threads,
         };
         if units.len() > 1 && threads > 1 {
             std::thread::scope(|scope| {
@@ -366,15 +416,15 @@ impl<'a> Applier<'a> {
     }
 
     /// Fetches small files from other devices.
-    fn stage_small(&self, jobs: &[Job], many: &[usize], done: &mut dyn FnMut(usize, Staged)) {
+    fn stage_small(&self, jobs: &[Job], many: &[usize], progress: &(dyn Fn(u64) + Sync), done: &mut dyn FnMut(usize, Staged)) {
         let mut asked: Vec<(ContentId, u64)> = Vec::new();
-        let mut of: HashMap<ContentId, Vec<Awaited<'_>>> = HashMap::new();
+        let mut of: HashMap<(ContentId, u64), Vec<Awaited<'_>>> = HashMap::new();
         for i in many {
             let Some(wanted) = wanted(&jobs[*i].action) else { continue };
             match self.may_stage(&jobs[*i]) {
                 Err(outcome) => done(*i, Staged::No(outcome)),
                 Ok(replaced) => {
-                    let same = of.entry(wanted.id()).or_default();
+                    let same = of.entry((wanted.id(), wanted.size)).or_default();
                     if same.is_empty() {
                         asked.push((wanted.id(), wanted.size));
                     }
@@ -382,9 +432,9 @@ impl<'a> Applier<'a> {
                 }
             }
         }
-        if let Some(far) = self.far.filter(|_| !asked.is_empty()) {
+        if let Some(far) = self.far.as_ref().filter(|_| !asked.is_empty()) {
             far.contents(&asked, &mut |k, bytes| {
-                let Some(same) = asked.get(k).and_then(|(content, _)| of.get_mut(content)) else {
+                let Some(same) = asked.get(k).and_then(|asked| of.get_mut(asked)) else {
                     return false;
                 };
                 while let Some((i, wanted, replaced)) = same.last() {
@@ -394,6 +444,7 @@ impl<'a> Applier<'a> {
                         Ok(None) => return false,
                         Err(e) => Staged::No(failed(jobs[*i].action.path(), &e)),
                     };
+                    progress(wanted.size);
                     done(*i, staged);
                     same.pop();
                 }
@@ -411,6 +462,9 @@ impl<'a> Applier<'a> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Outcome::Missing);
         }
+        if self.turns.is_over() {
+            return Err(Outcome::Deferred);
+        }
         if self.ignore.covers(path, false) {
             return Err(Outcome::Ignored);
         }
@@ -426,57 +480,69 @@ impl<'a> Applier<'a> {
         Ok(self.fs.open(path).ok().map(|file| file.extras()))
     }
 
-    fn stage_one(&self, job: &Job, wanted: &Wanted) -> Staged {
+    /// Whether a file is so large that other steps do not wait for it.
+    fn is_large(&self, job: &Job, wanted: &Wanted) -> bool {
+        wanted.size >= LARGE || (self.far.is_some() && job.supply.origins.is_empty() && !is_small(wanted.size, &job.supply))
+    }
+
+    /// Brings one file: from where it is on this computer, or else from other devices.
+    fn stage_one(&self, job: &Job, wanted: &Wanted, progress: &(dyn Fn(u64) + Sync)) -> Staged {
         let replaced = match self.may_stage(job) {
             Ok(replaced) => replaced,
             Err(outcome) => return Staged::No(outcome),
         };
-        let path = job.action.path();
-        let name = self.own_name(STAGE);
-        let content = wanted.id();
-        match stage(self.fs, &name, wanted, content, &job.supply, replaced.as_ref(), self.stop) {
-            Ok((_, moved)) => Staged::File(Brought {
-                path: name,
-                moved,
-                chunks: None,
+        let far = self.far.clone();
+        if !self.is_large(job, wanted) {
+            let came = AtomicU64::new(0);
+            let bringing = Bringing {
+                stop: self.stop,
+                came: &came,
+            };
+            let name = self.own_name(STAGE);
+            let brought = bring(
+                self.fs,
+                &name,
+                wanted,
+                &job.supply,
+                replaced.as_ref(),
+                self.far.as_deref(),
+                bringing,
+            );
+            progress(wanted.size);
+            return staged(job, brought);
+        }
+        // Where several files need what others have, one gets it, and the rest are copied from that one by the next plan.
+        let once = || {
+            self.fetched
+                .lock()
+                .is_ok_and(|mut fetched| fetched.insert((wanted.id(), wanted.size)))
+        };
+        let far = far.filter(|_| once());
+        if self.far.is_some() && far.is_none() && job.supply.origins.is_empty() {
+            return Staged::No(Outcome::Missing);
+        }
+        let (fs, name, supply) = (self.turns.fs(), self.own_name(STAGE), job.supply.clone());
+        let to_bring = ToBring {
+            wanted,
+            replaced: replaced.as_ref(),
+            how: Box::new({
+                let (wanted, replaced) = (wanted.clone(), replaced.clone());
+                move |bringing| {
+                    bring(
+                        fs.as_ref(),
+                        &name,
+                        &wanted,
+                        &supply,
+                        replaced.as_ref(),
+                        far.as_deref(),
+                        bringing,
+                    )
+                }
             }),
-            Err(StageError::Missing) => self.fetch(job, wanted, replaced.as_ref()),
-            Err(StageError::Target(e)) => Staged::No(failed(path, &e)),
-        }
-    }
-
-    /// Fetches a file from other devices.
-    fn fetch(&self, job: &Job, wanted: &Wanted, replaced: Option<&Extras>) -> Staged {
-        let Some(far) = self.far.filter(|_| !self.stop.load(Ordering::Relaxed)) else {
-            return Staged::No(Outcome::Missing);
         };
-        let path = job.action.path();
-        let whole = || {
-            let mut staged = None;
-            far.contents(&[(wanted.id(), wanted.size)], &mut |_, bytes| {
-                staged = Some(write_small(self.fs, &self.own_name(STAGE), wanted, bytes, replaced));
-                !matches!(staged, Some(Ok(None)))
-            });
-            match staged {
-                Some(Ok(Some(brought))) => Staged::File(brought),
-                Some(Ok(None)) | None => Staged::No(Outcome::Missing),
-                Some(Err(e)) => Staged::No(failed(path, &e)),
-            }
-        };
-        if is_small(wanted.size, &job.supply) {
-            return whole();
-        }
-        // Where several files need it, one gets it, and the others are copied from that one by the next plan.
-        let first = self.fetched.lock().is_ok_and(|mut fetched| fetched.insert(wanted.id()));
-        if !first {
-            return Staged::No(Outcome::Missing);
-        }
-        match bring_large(self.fs, wanted, &job.supply, replaced, far, self.stop) {
-            Ok(brought) => Staged::File(brought),
-            // It may be of one chunk, of which there is no list.
-            Err(StageError::Missing) if wanted.size <= SMALL => whole(),
-            Err(StageError::Missing) => Staged::No(Outcome::Missing),
-            Err(StageError::Target(e)) => Staged::No(failed(path, &e)),
+        match self.turns.bring(to_bring, self.stop, progress) {
+            Waited::For(brought) => staged(job, brought),
+            Waited::Enough => Staged::No(Outcome::Deferred),
         }
     }
 
@@ -620,8 +686,9 @@ impl<'a> Applier<'a> {
         if exchanged.is_err() {
             self.fs.rename(&aside, &own)?;
         }
+        let seen = |stat: &Stat| self.same_bytes(expected, stat) || on(Fault::ExchangesUnseen);
         match exchanged {
-            Ok(()) => match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
+            Ok(()) => match self.look(&aside)?.filter(seen) {
                 Some(stat) => self.note_moved(&stat),
                 None => {
                     self.put_back(&aside, path, &ours)?;
@@ -788,6 +855,10 @@ impl<'a> Applier<'a> {
         match self.look(path)? {
             Some(stat) if self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),
+        }
+        if on(Fault::RemovesAtOnce) {
+            self.fs.remove_file(path)?;
+            return Ok(Outcome::Done(None));
         }
         let stored = self.history_name(path);
         let aside = format!("{HISTORY}/{stored}");

@@ -4,6 +4,7 @@
 use crate::fs::{Extras, Fs, FsError, ReadFile, WriteFile};
 use crate::read::UntilStopped;
 use crate::stage::{Copied, Moved, StageError, Supply, copy_chunks};
+use crate::turns::Bringing;
 use bifold_chunk::{Chunk, ChunkId, ChunkList, Manifest, Source, Verifier, runs};
 use bifold_tree::{ContentId, Wanted};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::mpsc::sync_channel;
 /// The directory that keeps what has come of large files.
 pub const PARTIAL: &str = ".bifold/partial";
 /// Files of up to so many bytes are fetched whole, if nothing like them is here.
-pub(crate) const SMALL: u64 = 256 << 10;
+const SMALL: u64 = 256 << 10;
 /// The same, if there is something like them.
 const SMALL_WITH_OLD: u64 = 32 << 10;
 /// Most small files that are asked for at a time.
@@ -25,6 +26,10 @@ const AHEAD: usize = 16;
 
 /// Other devices, as far as they can be reached now. What they send is verified by whoever asks.
 pub trait Far: Send + Sync {
+    /// Requests that may be under way at a time, where many are needed.
+    fn at_once(&self) -> usize {
+        4
+    }
     /// Fetches whole contents. Each that someone has is passed on as it comes, with its number in `wanted`; where `take` says that these are
     /// not the bytes, the next one is asked.
     fn contents(&self, wanted: &[(ContentId, u64)], take: &mut dyn FnMut(usize, &[u8]) -> bool);
@@ -80,15 +85,48 @@ pub(crate) fn write_small(
     }))
 }
 
+/// Fetches a file from other devices; a small one to `path`.
+pub(crate) fn fetch(
+    fs: &dyn Fs,
+    path: &str,
+    wanted: &Wanted,
+    supply: &Supply,
+    replaced: Option<&Extras>,
+    far: &dyn Far,
+    bringing: Bringing<'_>,
+) -> Result<Brought, StageError> {
+    let whole = || {
+        let mut written = None;
+        far.contents(&[(wanted.id(), wanted.size)], &mut |_, bytes| {
+            written = Some(write_small(fs, path, wanted, bytes, replaced));
+            !matches!(written, Some(Ok(None)))
+        });
+        match written {
+            Some(Ok(Some(brought))) => Ok(brought),
+            Some(Ok(None)) | None => Err(StageError::Missing),
+            Some(Err(e)) => Err(StageError::Target(e)),
+        }
+    };
+    if is_small(wanted.size, supply) {
+        return whole();
+    }
+    match bring_large(fs, wanted, supply, replaced, far, bringing) {
+        // It may be of one chunk, of which there is no list.
+        Err(StageError::Missing) if wanted.size <= SMALL => whole(),
+        brought => brought,
+    }
+}
+
 /// Fetches a large file, of which parts may be here.
-pub(crate) fn bring_large(
+fn bring_large(
     fs: &dyn Fs,
     wanted: &Wanted,
     supply: &Supply,
     replaced: Option<&Extras>,
     far: &dyn Far,
-    stop: &AtomicBool,
+    bringing: Bringing<'_>,
 ) -> Result<Brought, StageError> {
+    let stop = bringing.stop;
     let content = wanted.id();
     let list = match &supply.chunks {
         Some(list) => list.clone(),
@@ -98,7 +136,7 @@ pub(crate) fn bring_large(
             Arc::new(manifest.into_list())
         }
     };
-    let path = format!("{PARTIAL}/{}", content.hex());
+    let path = format!("{PARTIAL}/{}-{:x}", content.hex(), wanted.size);
     let before = format!("{path}.before");
     let kept = keep_longest(fs, &path, &before, &list, stop).map_err(StageError::Target)?;
     let mut out = fs.create(&path).map_err(StageError::Target)?;
@@ -109,7 +147,7 @@ pub(crate) fn bring_large(
         fs,
         supply,
         before: (kept > 0).then_some(before.as_str()),
-        stop,
+        bringing,
     };
     match assemble(&here, &list, kept, content, far, out.as_mut()) {
         Ok(moved) => {
@@ -129,7 +167,7 @@ pub(crate) fn bring_large(
                 let _ = fs.remove_file(&path);
                 // What came before takes room that the file itself may need: without it, all is fetched anew.
                 if kept > 0 && fs.remove_file(&before).is_ok() {
-                    return bring_large(fs, wanted, supply, replaced, far, stop);
+                    return bring_large(fs, wanted, supply, replaced, far, bringing);
                 }
             }
             Err(StageError::Target(e))
@@ -189,7 +227,7 @@ struct Here<'a> {
     supply: &'a Supply,
     /// What came before, and was cut.
     before: Option<&'a str>,
-    stop: &'a AtomicBool,
+    bringing: Bringing<'a>,
 }
 
 /// Puts a file together from chunks that are here, and those that come.
@@ -210,7 +248,8 @@ fn assemble(
         .flat_map(|run| run.chunks.clone())
         .map(|i| (offsets[i], list.chunks()[i]))
         .collect();
-    let open = |fs: &dyn Fs, path: &str| UntilStopped::open(fs, path, here.stop).ok();
+    let stop = here.bringing.stop;
+    let open = |fs: &dyn Fs, path: &str| UntilStopped::open(fs, path, stop).ok();
     let mut files: Vec<Option<UntilStopped<'_>>> = here.supply.old.iter().map(|(o, _)| open(o.fs.as_ref(), &o.path)).collect();
     files.push(here.before.and_then(|path| open(here.fs, path)));
     let (send, receive) = sync_channel::<Vec<u8>>(AHEAD);
@@ -219,7 +258,7 @@ fn assemble(
             let send = send;
             lacking.is_empty()
                 || far.chunks(content, &lacking, &mut |bytes| {
-                    !here.stop.load(Ordering::Relaxed) && send.send(bytes).is_ok()
+                    !stop.load(Ordering::Relaxed) && send.send(bytes).is_ok()
                 })
         });
         // (The receiver goes with this block: whoever still fetches then stops.)
@@ -232,6 +271,7 @@ fn assemble(
                     Source::Old { file, offset } => {
                         let from: &mut dyn ReadFile = files.get_mut(file).and_then(Option::as_mut).ok_or(None)?;
                         copy_chunks(from, offset, chunks, out)?;
+                        here.bringing.came(run.length);
                         moved.reused += run.length;
                     }
                     Source::New => {
@@ -239,6 +279,7 @@ fn assemble(
                             let bytes = receive.recv().map_err(|_| None)?;
                             debug_assert_eq!(bytes.len(), chunk.length as usize);
                             out.append(&bytes).map_err(Some)?;
+                            here.bringing.came(bytes.len() as u64);
                         }
                         moved.copied += run.length;
                     }

@@ -3,6 +3,8 @@
 mod ahead;
 pub mod apply;
 pub mod far;
+#[doc(hidden)]
+pub mod faults;
 pub mod fs;
 pub mod ignore;
 pub mod names;
@@ -12,4 +14,5 @@ pub mod restore;
 pub mod root;
 pub mod scan;
 pub mod stage;
+pub mod turns;
 pub mod watch;

@@ -1,9 +1,11 @@
 //! Scanning: what a disk says, as far as it can be said without reading files. Nothing is inferred here, and an error is
 //! never absence: what cannot be listed is told as a problem, and left out.
 
+use crate::faults::{Fault, on};
 use crate::fs::{Entry, Fs, FsError, FsResult};
 use crate::ignore::{IGNORE_FILE, Ignore, join};
 use bifold_tree::{Kind, Listed, PARKED_PATH, Problem, ProblemKind, Stat, is_own_name};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -89,6 +91,7 @@ impl Scan<'_> {
         let entries = match self.fs.list(dir) {
             Ok(entries) => entries,
             Err(FsError::NotFound) => return, // it went away meanwhile: the directory above tells, next time
+            Err(_) if on(Fault::ErrorsAreAbsence) => Vec::new(),
             Err(e) => return self.problem(dir, ProblemKind::Unreadable, unreadable(&e)),
         };
         let has_rules = entries.iter().any(|(name, _)| name == IGNORE_FILE);
@@ -137,7 +140,7 @@ impl Scan<'_> {
         paths.sort_unstable();
         paths.dedup();
         let mut walked: Vec<String> = Vec::new();
-        let mut listed: Option<(String, Vec<(String, Entry)>)> = None;
+        let mut looked = Looked::default();
         for path in paths {
             if self.stopped() {
                 return false;
@@ -147,7 +150,7 @@ impl Scan<'_> {
                 continue;
             }
             let there = if self.fs.names().folds() {
-                self.by_name(&path, &mut listed)
+                self.by_name(&path, &mut looked)
             } else {
                 self.fs.stat(&path)
             };
@@ -175,22 +178,55 @@ impl Scan<'_> {
                     }
                 }
                 Err(FsError::NotFound) => (self.found)(Scanned::Looked { path, stat: None }),
+                Err(_) if on(Fault::ErrorsAreAbsence) => (self.found)(Scanned::Looked { path, stat: None }),
+                Err(_) if self.is_below_no_directory(&path) => (self.found)(Scanned::Looked { path, stat: None }),
                 Err(e) => self.problem(&path, ProblemKind::Unreadable, unreadable(&e)),
             }
         }
         true
     }
+
+    /// Whether something else, a link for example, is where a directory above a path would have to be: it is not there, then.
+    fn is_below_no_directory(&self, path: &str) -> bool {
+        for (end, _) in path.match_indices('/') {
+            match self.fs.stat(&path[..end]) {
+                Ok(Some(Entry::Plain(stat))) if stat.kind == Kind::Dir => {}
+                Ok(_) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+}
+
+/// What is known of directories by exactly their names, while some paths are looked at.
+#[derive(Default)]
+struct Looked {
+    /// They are there.
+    there: HashSet<String>,
+    /// What the last one has.
+    listed: Option<(String, Vec<(String, Entry)>)>,
 }
 
 impl Scan<'_> {
-    /// What is at a path by exactly this name: a disk that folds names tells of another's, if asked for a path alone. What the
-    /// directory has is kept for its next path.
-    fn by_name(&self, path: &str, listed: &mut Option<(String, Vec<(String, Entry)>)>) -> FsResult<Option<Entry>> {
+    /// What is at a path by exactly this name, and those above it by theirs: a disk that folds names tells of another's, if asked for a path
+    /// alone, and what is in a directory that has another name now would be found twice.
+    fn by_name(&self, path: &str, looked: &mut Looked) -> FsResult<Option<Entry>> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        if listed.as_ref().is_none_or(|(known, _)| known != dir) {
-            *listed = Some((dir.to_owned(), self.fs.list(dir)?));
+        if !dir.is_empty() && !looked.there.contains(dir) {
+            if self.by_name(dir, looked)?.is_none() {
+                return Ok(None);
+            }
+            looked.there.insert(dir.to_owned());
         }
-        let entries = listed.as_ref().map(|(_, entries)| entries.as_slice()).unwrap_or_default();
+        if looked.listed.as_ref().is_none_or(|(known, _)| known != dir) {
+            looked.listed = Some((dir.to_owned(), self.fs.list(dir)?));
+        }
+        let entries = looked
+            .listed
+            .as_ref()
+            .map(|(_, entries)| entries.as_slice())
+            .unwrap_or_default();
         Ok(entries.iter().find(|(n, _)| n == name).map(|(_, entry)| entry.clone()))
     }
 }

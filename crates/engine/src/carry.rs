@@ -1,6 +1,6 @@
 //! Carrying effects out: the same functions serve the program, in threads, and the test kit, one after the other.
 
-use crate::core::{Commit, Core, Input, ScanEnd, ToApply, ToRead};
+use crate::core::{Commit, Core, Halted, Input, ScanEnd, ToApply, ToRead};
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
@@ -10,6 +10,7 @@ use bifold_disk::read::{Read, read};
 use bifold_disk::root::mark;
 use bifold_disk::scan::{Scanned, Scope, scan};
 use bifold_disk::stage::{HISTORY, Origin, Supply};
+use bifold_disk::turns::Turns;
 use bifold_store::{Reason, Store, StoreError, Taken, Tokens};
 use bifold_tree::{Action, Bytes, ContentId, Outcome, Problem, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -472,12 +473,12 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
 }
 
 /// Why a root is not to be touched any more.
-pub(crate) fn why_another(root: &Root) -> Option<String> {
+pub(crate) fn why_another(root: &Root) -> Option<Halted> {
     root.is_another().unwrap_or_else(|e| {
-        Some(format!(
+        Some(Halted::because(format!(
             "{}: its marker cannot be read ({e}); nothing was changed",
             root.path.display()
-        ))
+        )))
     })
 }
 
@@ -547,8 +548,10 @@ pub trait Listener {
 pub struct Means<'a> {
     /// Threads that stage.
     pub threads: usize,
+    /// Whose turn it is at the disk.
+    pub turns: &'a Arc<Turns>,
     /// Other devices, if there are any.
-    pub far: Option<&'a dyn Far>,
+    pub far: Option<Arc<dyn Far>>,
 }
 
 /// Takes steps, batch by batch; after each the disk is synced, and what became of it is told.
@@ -561,10 +564,11 @@ pub fn run_apply(
     progress: &(dyn Fn(u64) + Sync),
     listener: &mut dyn Listener,
 ) {
-    let mut applier = Applier::new(root.fs.as_ref(), &root.ignore, stop, run, means.threads).with_far(means.far);
+    let applier = Applier::new(root.fs.as_ref(), &root.ignore, means.turns, stop, run, means.threads);
+    let mut applier = applier.with_far(means.far.clone());
     let mut rest = jobs.as_slice();
-    let mut goes_on = true;
-    while goes_on && !rest.is_empty() && !stop.load(Ordering::Relaxed) {
+    let (mut goes_on, mut some_taken) = (true, false);
+    while goes_on && !rest.is_empty() && !stop.load(Ordering::Relaxed) && !means.turns.is_over() {
         if rest.len() < jobs.len() && rest[0].after_commit && !listener.wait_until_noted() {
             break;
         }
@@ -574,14 +578,16 @@ pub fn run_apply(
         }
         let (mut steps, mut bytes) = (0, 0);
         while steps < rest.len() && steps < BATCH_STEPS && (steps == 0 || bytes < BATCH_BYTES) {
-            bytes += content_of(&rest[steps].action).map_or(0, |(_, size)| size);
+            let size = content_of(&rest[steps].action).map_or(0, |(_, size)| size);
+            bytes = bytes.saturating_add(size); // (sizes are what someone said)
             steps += 1;
         }
         applier.apply(&rest[..steps], progress, &mut |applied, more| {
+            some_taken |= applied.outcomes.iter().any(|o| matches!(o, Outcome::Done(_)));
             let refused = applied
                 .outcomes
                 .iter()
-                .any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored));
+                .any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored | Outcome::Deferred));
             listener.tell(Input::Applied(root.replica, applied));
             if refused && let Ok(Some(why)) = root.is_another() {
                 listener.tell(Input::Halt(root.replica, why));
@@ -592,5 +598,6 @@ pub fn run_apply(
         });
         rest = &rest[steps..];
     }
+    means.turns.ended(some_taken);
     listener.tell(Input::ApplyEnded(root.replica));
 }

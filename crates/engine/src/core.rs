@@ -86,13 +86,35 @@ pub enum Input {
     /// A person lets a held change pass.
     Allow(ReplicaId),
     /// A root is no longer what it was; nothing is done with it until it is attached anew.
-    Halt(ReplicaId, String),
+    Halt(ReplicaId, Halted),
     /// Time went by: what failed is tried again.
     Retry,
     /// Every file is to be read once more, also those that look unchanged.
     Verify,
     /// The program is to end.
     Stop,
+}
+
+/// Why nothing is done with a root.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Halted {
+    /// For people.
+    pub why: String,
+    /// Something is in the root's place: it could be merged as new.
+    pub rejoin: bool,
+}
+
+impl Halted {
+    /// What no merging helps against.
+    pub(crate) fn because(why: String) -> Halted {
+        Halted { why, rejoin: false }
+    }
+}
+
+impl std::fmt::Display for Halted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 /// How a scan ended.
@@ -103,7 +125,7 @@ pub enum ScanEnd {
     /// It was stopped: nothing may be inferred.
     Stopped,
     /// The root is not the one that was synced.
-    NotTheRoot(String),
+    NotTheRoot(Halted),
 }
 
 /// What the core wants done. Effects of one step are to be begun in order; commits are to be finished before what follows.
@@ -117,6 +139,8 @@ pub enum Effect {
     Commit(ReplicaId, Commit),
     /// Take steps; answer with [`Input::Applied`] and [`Input::ApplyEnded`].
     Apply(ReplicaId, Vec<ToApply>),
+    /// Something else waits until the steps that are being taken are: no more are to be begun than can be finished soon.
+    MakeRoom(ReplicaId),
     /// A session with a replica of another device ended, as one of the two is not what it should be.
     Refuse {
         /// The one that is attached here.
@@ -240,7 +264,7 @@ pub struct Core {
     lacked: BTreeMap<(ReplicaId, ReplicaId), BTreeSet<NodeId>>,
     /// Until when another device is waited for.
     awaited_until_ms: u64,
-    decisions: Vec<Decide>,
+    decisions: Vec<decide::Waiting>,
     decided: Vec<Decided>,
     /// The program is to end: what was not looked at is not looked at any more.
     stopping: bool,
@@ -329,19 +353,16 @@ impl Core {
             Input::Applied(id, applied) => self.applied(id, applied),
             Input::ApplyEnded(id) => self.apply_ended(id),
             Input::Message { from, to, message } => self.message(from, to, &message),
-            Input::Decide(decide) => {
-                self.decisions.push(decide);
-                self.replan();
-            }
+            Input::Decide(decide) => self.decision(decide),
             Input::Allow(id) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
                     host.allowed = true;
                     host.plan_due = true;
                 }
             }
-            Input::Halt(id, reason) => {
+            Input::Halt(id, why) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
-                    host.halted = Some(reason);
+                    host.halted = Some(why);
                 }
             }
             Input::Retry => self.replan(),
@@ -413,7 +434,7 @@ impl Core {
             }
             Err(refused) => {
                 tracing::error!(%from, %to, %refused, "session ended");
-                host.halted = Some(refused.to_string());
+                host.halted = Some(Halted::because(refused.to_string()));
                 self.sessions.remove(&(to, from));
                 self.sessions.remove(&(from, to));
             }
@@ -426,7 +447,19 @@ impl Core {
         for id in self.order.clone() {
             self.advance_host(id);
         }
+        self.make_room();
         self.talk();
+    }
+
+    /// Steps may take long, and what waits for them is not to.
+    fn make_room(&mut self) {
+        for (id, host) in &mut self.hosts {
+            let waits = host.dirty.is_some() || host.plan_due;
+            if matches!(host.phase, Phase::Applying(_)) && waits && !host.makes_room {
+                host.makes_room = true;
+                self.effects.push_back(Effect::MakeRoom(*id));
+            }
+        }
     }
 
     fn advance_host(&mut self, id: ReplicaId) {
@@ -604,6 +637,12 @@ impl Core {
     /// Decisions that were of no use are forgotten: they are not for what comes later.
     pub fn forget_decisions(&mut self) {
         self.decisions.clear();
+    }
+
+    /// Whether a disk was looked at since it was attached: what is listed before that is of the last run.
+    #[must_use]
+    pub fn has_looked(&self, id: ReplicaId) -> bool {
+        self.hosts.get(&id).is_some_and(|host| host.looked)
     }
 
     /// Whether something failed that may be tried again, or waits for someone who may never speak.

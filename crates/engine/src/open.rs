@@ -1,6 +1,7 @@
 //! Opening roots: which replica each is, and whether it is still what it was. Where an index or the files were put back from an
 //! older state, the root joins anew, as a union: absence is then no deletion.
 
+use crate::core::Halted;
 use crate::root::{FsNames, Root, RootSpec, damaged, gone};
 use bifold_disk::apply::Applier;
 use bifold_disk::fs::{Fs, FsError};
@@ -243,8 +244,8 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
             && was_taken_in(store, known)?
         {
             return Err(OpenError::NotTheRoot(format!(
-                "{}: another folder stands in its place now (its marker says so). Nothing was changed. Put the right one back; if what \
-                 is there now shall be merged as new, say --rejoin",
+                "{}: another folder stands in its place now. Nothing was changed. Put the right one back, or have what is there now \
+                 merged as new",
                 spec.path.display()
             )));
         }
@@ -253,8 +254,8 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
     };
     if by_path.as_ref().is_some_and(|h| h.id != hosted.id) {
         return Err(OpenError::NotTheRoot(format!(
-            "{}: another folder, also known here, stands in its place now (its marker says so). Nothing was changed. Put the right \
-             one back; if what is there now shall be merged as new, say --rejoin",
+            "{}: another folder, also known here, stands in its place now. Nothing was changed. Put the right \
+             one back, or have what is there now merged as new",
             spec.path.display()
         )));
     }
@@ -275,11 +276,12 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
 ///
 /// # Errors
 /// If the index cannot be read.
-pub fn why_another(store: &Store, spec: &RootSpec) -> Result<Option<String>, StoreError> {
+pub(crate) fn why_not_the_root(store: &Store, spec: &RootSpec) -> Result<Option<Halted>, StoreError> {
     match recognise(store, spec) {
         Ok(_) => Ok(None),
         Err(OpenError::Store(e)) => Err(e),
-        Err(e) => Ok(Some(e.to_string())),
+        Err(OpenError::NotTheRoot(why)) => Ok(Some(Halted { why, rejoin: true })),
+        Err(e) => Ok(Some(Halted::because(e.to_string()))),
     }
 }
 

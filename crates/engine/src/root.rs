@@ -1,5 +1,6 @@
 //! A root that is open: its file system, its rules, and what must hold for it to be the one that was synced.
 
+use crate::core::Halted;
 use bifold_disk::fs::{Fs, FsError};
 use bifold_disk::ignore::Ignore;
 use bifold_disk::root::{Found, Marker, look};
@@ -76,22 +77,23 @@ impl Root {
     ///
     /// # Errors
     /// If that cannot be told.
-    pub fn is_another(&self) -> Result<Option<String>, FsError> {
+    pub fn is_another(&self) -> Result<Option<Halted>, FsError> {
         if self.fs.stat("")?.is_none() {
-            return Ok(Some(format!(
+            return Ok(Some(Halted::because(format!(
                 "{}: the folder is not there any more: it was moved, removed or unmounted. Put it back, and start again",
                 self.path.display()
-            )));
+            ))));
         }
         if !self.marked.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        Ok(match look(self.fs.as_ref())? {
+        let why = match look(self.fs.as_ref())? {
             Found::Marker(marker) if marker.replica == self.replica.to_string() => None,
             Found::Marker(_) => Some(format!("{}: another folder stands in its place now", self.path.display())),
             Found::None => Some(gone(&self.path)),
             Found::Damaged => Some(damaged(&self.path)),
-        })
+        };
+        Ok(why.map(|why| Halted { why, rejoin: true }))
     }
 
     pub(crate) fn marker(&self, token: u64) -> Marker {
@@ -107,17 +109,16 @@ impl Root {
 
 pub(crate) fn gone(path: &std::path::Path) -> String {
     format!(
-        "{}: this is not the folder that was synced before: its marker (.bifold/root.json) is gone. Perhaps its disk is not mounted, \
-         or the folder was emptied. Nothing was changed. Mount it or put it back; if what is there now shall be merged as new, \
-         say --rejoin",
+        "{}: this is not the folder that was synced before: the mark that Bifold left there (.bifold/root.json) is gone. Perhaps its disk is not mounted, \
+         or the folder was emptied. Nothing was changed. Mount it or put it back, or have what is there now merged as new",
         path.display()
     )
 }
 
 pub(crate) fn damaged(path: &std::path::Path) -> String {
     format!(
-        "{}: its marker (.bifold/root.json) cannot be understood. Nothing was changed. If this is the right folder, say --rejoin: \
-         it is then merged as new, and nothing is deleted",
+        "{}: the mark that Bifold left there (.bifold/root.json) cannot be understood. Nothing was changed. If this is the right folder, have it merged \
+         as new: nothing is deleted by that",
         path.display()
     )
 }

@@ -6,9 +6,10 @@ use crate::root::Root;
 use bifold_disk::apply::{Job, kind_of};
 use bifold_disk::far::Far;
 use bifold_disk::scan::Scope;
+use bifold_disk::turns::{Turns, Work};
 use bifold_protocol::{Message, Refused};
 use bifold_tree::{Action, Kind, ReplicaId};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -97,6 +98,8 @@ type Question = Box<dyn FnOnce(&mut Core, &mut Carrier) + Send>;
 enum Told {
     Input(Input),
     Question(Question),
+    /// Something that takes long is to be begun.
+    Work(Work),
     /// All that was told before has been carried out, once this is answered.
     AllNoted(std::sync::mpsc::SyncSender<()>),
     /// A task has told all it had to.
@@ -172,7 +175,7 @@ impl Door {
 impl Drop for Loop {
     fn drop(&mut self) {
         // After an error, what still runs in threads shall end soon.
-        self.stop.store(true, Ordering::Relaxed);
+        self.end_all();
     }
 }
 
@@ -192,6 +195,7 @@ pub struct Loop {
     progress: watch::Sender<(ReplicaId, u64, u64)>,
     others: Option<Box<dyn Others>>,
     far: Option<Arc<dyn Far>>,
+    turns: BTreeMap<ReplicaId, Arc<Turns>>,
 }
 
 impl Loop {
@@ -213,6 +217,7 @@ impl Loop {
             progress,
             others: None,
             far: None,
+            turns: BTreeMap::new(),
         }
     }
 
@@ -308,11 +313,12 @@ impl Loop {
                 biased;
                 () = &mut stopped, if !stopping => {
                     stopping = true;
-                    self.stop.store(true, Ordering::Relaxed);
+                    self.end_all();
                     inputs.push_back(Input::Stop);
                 }
                 Some(told) = self.receive.recv() => match told {
                     Told::Input(input) => inputs.push_back(input),
+                    Told::Work(work) => self.spawn(|_| work()),
                     Told::Question(question) => question(&mut self.core, &mut self.carrier),
                     Told::AllNoted(answer) => answer.send(()).unwrap_or_default(), // nobody may wait any more
                     Told::Ended => self.running -= 1,
@@ -334,6 +340,14 @@ impl Loop {
                     inputs.extend(blind.into_iter().map(|id| Input::Dirty(id, Scope::All)));
                 }
             }
+        }
+    }
+
+    /// What runs in threads is to end soon.
+    fn end_all(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for turns in self.turns.values() {
+            turns.stop();
         }
     }
 
@@ -387,6 +401,11 @@ impl Loop {
                     let jobs = self.carrier.jobs(&self.core, id, steps)?;
                     self.spawn_apply(id, jobs);
                 }
+                Effect::MakeRoom(id) => {
+                    if let Some(turns) = self.turns.get(&id) {
+                        turns.make_room();
+                    }
+                }
             }
         }
         Ok(())
@@ -407,21 +426,25 @@ impl Loop {
     fn spawn_apply(&mut self, id: ReplicaId, jobs: Vec<Job>) {
         let Some(root) = self.carrier.root(id).cloned() else { return };
         let (stop, threads, progress) = (self.stop.clone(), self.options.threads, self.progress.clone());
+        let send = self.send.clone();
+        let begin = || Box::new(move |work| send.blocking_send(Told::Work(work)).is_ok());
+        let new = || Arc::new(Turns::new(root.fs.clone(), begin()));
+        let turns = self.turns.entry(id).or_insert_with(new).clone();
+        turns.began();
         let far = self.far.clone();
         let run = self.run.fetch_add(1, Ordering::Relaxed);
         self.spawn(move |listener| {
             let of = jobs
                 .iter()
                 .filter_map(|j| bifold_disk::apply::content_of(&j.action))
-                .map(|(_, size)| size)
-                .sum();
+                .fold(0, |all: u64, (_, size)| all.saturating_add(size)); // (sizes are what someone said)
             let done = AtomicU64::new(0);
             let count = |bytes| {
                 let bytes = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
                 progress.send_replace((id, bytes, of));
             };
-            let far = far.as_deref();
-            run_apply(&root, jobs, run, &Means { threads, far }, &stop, &count, listener);
+            let turns = &turns;
+            run_apply(&root, jobs, run, &Means { threads, turns, far }, &stop, &count, listener);
         });
     }
 

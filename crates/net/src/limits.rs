@@ -33,7 +33,14 @@ pub enum Way {
     Down,
 }
 
-type Limiter = Option<Arc<DefaultDirectRateLimiter>>;
+/// A limit, and the queue of those who wait for it: each is let pass a part at a time, in the order in which they came, or else
+/// someone might wait for good beside others that are many.
+struct Queued {
+    limiter: DefaultDirectRateLimiter,
+    queue: tokio::sync::Mutex<()>,
+}
+
+type Limiter = Option<Arc<Queued>>;
 
 #[derive(Default)]
 struct Pair {
@@ -47,7 +54,10 @@ impl Pair {
         let limiter = |rate: Option<u32>| {
             let rate = NonZeroU32::new(rate?.max(1024))?;
             let burst = NonZeroU32::new((rate.get() / 4).max(PART))?;
-            Some(Arc::new(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))))
+            Some(Arc::new(Queued {
+                limiter: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)),
+                queue: tokio::sync::Mutex::default(),
+            }))
         };
         Pair {
             rates,
@@ -105,16 +115,26 @@ impl Limits {
         for limiter in limiters {
             let mut left = u32::try_from(bytes).unwrap_or(u32::MAX);
             while let Some(part) = NonZeroU32::new(left.min(PART)) {
+                let Some(queued) = limiter() else { break };
+                let first = queued.queue.lock().await;
                 // It may be another one by now.
-                let Some(limiter) = limiter() else { break };
-                match limiter.check_n(part) {
-                    Ok(Ok(())) => left -= part.get(),
-                    Ok(Err(wait)) => {
-                        let now = governor::clock::DefaultClock::default().now();
-                        tokio::time::sleep(wait.wait_time_from(now).min(LOOK_AGAIN)).await;
+                while limiter().is_some_and(|now| Arc::ptr_eq(&now, &queued)) {
+                    match queued.limiter.check_n(part) {
+                        Ok(Ok(())) => {
+                            left -= part.get();
+                            break;
+                        }
+                        Ok(Err(wait)) => {
+                            let now = governor::clock::DefaultClock::default().now();
+                            tokio::time::sleep(wait.wait_time_from(now).min(LOOK_AGAIN)).await;
+                        }
+                        Err(_) => {
+                            left = 0; // (a part is never more than the burst)
+                            break;
+                        }
                     }
-                    Err(_) => break, // a part is never more than the burst
                 }
+                drop(first);
             }
         }
     }

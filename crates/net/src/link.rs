@@ -8,6 +8,8 @@ use bifold_chunk::Packing;
 use bifold_protocol::content::{ITEM_HEAD_BYTES, ItemHead, Lane, MAX_REQUEST_BYTES, Request};
 use bifold_protocol::session::Message;
 use bifold_protocol::wire::{ALPN, Encoder, Farewell, Hello, Packet, VERSION, WireError, decode, frame_length};
+use bifold_tree::Vector;
+use bytes::Bytes;
 use iroh::endpoint::{Connection, IdleTimeout, PathList, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
 use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, TransportAddr};
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// How long a device may take to answer when it is dialled, and to say hello.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,6 +37,12 @@ const QUEUE: usize = 4096;
 const NODES_AT_ONCE: usize = 4096;
 /// Requests of one peer that are answered at a time.
 const REQUESTS: u32 = 64;
+/// KiB that packets of all peers may take that were not understood yet.
+const WAITING_KIB: usize = 64 << 10;
+/// KiB that answers to one peer may hold at a time, of those it asked for: it may not read them.
+const ANSWERS_KIB: usize = 64 << 10;
+/// Of these, each answer counts for at least so many.
+const ANSWER_KIB: u64 = 64;
 /// Items that are read ahead of the wire, an answer.
 const ITEMS_AHEAD: usize = 16;
 /// Bytes of a frame that memory is taken for at a time.
@@ -47,6 +55,10 @@ const UNREAD: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes of an item that are sent and received at a time.
 const ITEM_PART: usize = 64 << 10;
+/// Items up to so many bytes go out as one piece with their head.
+const WITH_HEAD: usize = 16 << 10;
+/// Room that an item gets before its bytes came: most chunks fit.
+const AT_ONCE: usize = 256 << 10;
 /// A connection that lasts less than this does not count as one that came about.
 const LASTING: Duration = Duration::from_secs(10);
 /// A peer that is not heard of for so long is gone.
@@ -120,14 +132,37 @@ pub enum LinkError {
 pub enum NetEvent {
     /// A peer is connected, and has said hello.
     Up(Peer),
-    /// It says something.
-    Packet(Peer, Packet),
+    /// It says something. There is room for more once this is dropped.
+    Packet(Peer, Packet, Room),
     /// It is gone.
     Down(Peer, Why),
     /// Two devices have one key.
     Cloned(DeviceId),
     /// A device could not be reached.
     Unreachable(DeviceId, String),
+}
+
+/// What a packet counts for as long as it waits to be understood; nothing, if this device has made it.
+#[derive(Debug, Default)]
+pub struct Room(#[allow(dead_code, reason = "it is held")] Option<OwnedSemaphorePermit>);
+
+/// Roughly how many KiB a packet takes.
+fn kib_of(packet: &Packet) -> u32 {
+    let entries = |vector: &Vector| vector.0.len();
+    let bytes = match packet {
+        Packet::Membership { bytes, .. } => bytes.len(),
+        Packet::Session { message, .. } => match message {
+            Message::Offer { have, heard, .. } => (entries(have) + heard.len()) * 32,
+            Message::Records { nodes, complete } => {
+                let told = complete.iter().flat_map(|c| c.acks.values().chain([&c.have]));
+                nodes.len() * 512 + told.map(|vector| 64 + entries(vector) * 32).sum::<usize>()
+            }
+            Message::Lacks(nodes) => nodes.len() * 32,
+            Message::Shows(answer) => answer.shown.iter().map(|(s, _)| 64 + s.contents.len() * 32).sum(),
+        },
+        _ => 0,
+    };
+    (bytes.min(WAITING_KIB << 10) >> 10) as u32 + 1
 }
 
 /// Why a connection ended.
@@ -179,6 +214,8 @@ struct PeerInner {
     out: mpsc::Sender<Packet>,
     /// It belongs to a folder of this device, as far as is known.
     known: AtomicBool,
+    /// Room for answers to it.
+    room: Semaphore,
     /// The number that was asked last whether it is there, and the last one that was answered.
     pings: AtomicU64,
     pong: AtomicU64,
@@ -286,7 +323,7 @@ impl Peer {
             .map_err(|_| "it takes no more requests".to_owned())?
             .map_err(|e| e.to_string())?;
         let _ = send.set_priority(priority(request.lane));
-        write_in_time(&mut send, &bytes).await?;
+        write_in_time(&mut send, bytes.into()).await?;
         send.finish().map_err(|e| e.to_string())?;
         Ok(Answer {
             recv,
@@ -352,9 +389,9 @@ impl Answer {
         match ItemHead::decode(head).map_err(|e| e.to_string())? {
             ItemHead::Absent => Ok(Item::Absent),
             ItemHead::Bytes { packing, length } => {
-                // As much memory as came, not as much as was announced.
-                let mut bytes = Vec::new();
+                // (As much memory as came, not as much as was announced.)
                 let mut left = length as usize;
+                let mut bytes = Vec::with_capacity(left.min(AT_ONCE));
                 while left > 0 {
                     let from = bytes.len();
                     bytes.resize(from + left.min(ITEM_PART), 0);
@@ -395,6 +432,8 @@ struct NetInner {
     limits: Arc<Limits>,
     serial: AtomicU64,
     state: Mutex<State>,
+    /// Room for packets that wait.
+    room: Arc<Semaphore>,
 }
 
 impl Net {
@@ -429,6 +468,7 @@ impl Net {
             limits,
             serial: AtomicU64::new(1),
             state: Mutex::default(),
+            room: Arc::new(Semaphore::new(WAITING_KIB + 1)),
         }));
         let accepting = net.clone();
         tokio::spawn(async move { accepting.accept().await });
@@ -614,7 +654,7 @@ impl Net {
     }
 
     async fn accept(&self) {
-        let greeted = Arc::new(tokio::sync::Semaphore::new(MOST_PEERS));
+        let greeted = Arc::new(Semaphore::new(MOST_PEERS));
         while let Some(incoming) = self.0.endpoint.accept().await {
             let Ok(place) = greeted.clone().try_acquire_owned() else {
                 incoming.refuse();
@@ -688,6 +728,7 @@ impl Net {
             dialled,
             out,
             known: AtomicBool::new(false),
+            room: Semaphore::new(ANSWERS_KIB),
             pings: AtomicU64::new(0),
             pong: AtomicU64::new(0),
             farewell: Mutex::default(),
@@ -768,7 +809,11 @@ impl Net {
                     };
                 }
                 Ok(packet) => {
-                    if self.0.events.send(NetEvent::Packet(peer.clone(), packet)).await.is_err() {
+                    let Ok(room) = self.0.room.clone().acquire_many_owned(kib_of(&packet)).await else {
+                        return;
+                    };
+                    let event = NetEvent::Packet(peer.clone(), packet, Room(Some(room)));
+                    if self.0.events.send(event).await.is_err() {
                         return;
                     }
                 }
@@ -819,6 +864,8 @@ impl Net {
             e.to_string()
         })?;
         let _ = send.set_priority(priority(request.lane));
+        let kib = u32::try_from((request.bytes() >> 10).max(ANSWER_KIB)).map_err(|e| e.to_string())?;
+        let _room = peer.0.room.acquire_many(kib).await.map_err(|e| e.to_string())?;
         let (items, mut answer) = mpsc::channel(ITEMS_AHEAD);
         self.0.answerer.answer(peer.device(), request, items);
         loop {
@@ -835,8 +882,15 @@ impl Net {
                     (ItemHead::Bytes { packing, length }, bytes)
                 }
             };
-            write_in_time(&mut send, &head.encode()).await?;
-            for part in bytes.chunks(ITEM_PART) {
+            if bytes.len() <= WITH_HEAD {
+                self.0.limits.pass(peer.device(), Way::Up, bytes.len()).await;
+                write_in_time(&mut send, [&head.encode(), bytes.as_slice()].concat().into()).await?;
+                continue;
+            }
+            write_in_time(&mut send, Bytes::copy_from_slice(&head.encode())).await?;
+            let mut rest = Bytes::from(bytes);
+            while !rest.is_empty() {
+                let part = rest.split_to(rest.len().min(ITEM_PART));
                 self.0.limits.pass(peer.device(), Way::Up, part.len()).await;
                 write_in_time(&mut send, part).await?;
             }
@@ -845,8 +899,8 @@ impl Net {
     }
 }
 
-async fn write_in_time(send: &mut SendStream, bytes: &[u8]) -> Result<(), String> {
-    match tokio::time::timeout(UNREAD, send.write_all(bytes)).await {
+async fn write_in_time(send: &mut SendStream, bytes: Bytes) -> Result<(), String> {
+    match tokio::time::timeout(UNREAD, send.write_chunk(bytes)).await {
         Ok(written) => written.map_err(|e| e.to_string()),
         Err(_) => Err("the answer is not taken".into()),
     }

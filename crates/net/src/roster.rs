@@ -12,7 +12,8 @@
 //!    count: what such a device signs afterwards, whatever it says that it knew, has no effect.
 //! 5. Of two owners who take each other out like this, the senior one stays: the one that fewer entries were known before when it was first
 //!    named. Nobody can choose that for itself.
-//! 6. Entries that are signed by nobody who may ever have been an owner are not kept.
+//! 6. Entries that are signed by nobody who may ever have been an owner are not kept, but for those of a member about itself: of these
+//!    [`MAX_OF_ITSELF`] that no owner's entry hangs on, the ones with the least names.
 //!
 //! From rule 4 follows that someone whom a device invited just before it was removed elsewhere has to be invited again.
 
@@ -26,6 +27,8 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const MAX_ENTRIES: usize = 1024;
 /// Most entries that one names as known.
 pub const MAX_AFTER: usize = 64;
+/// Most entries that a device which was never an owner made of itself, and no owner's entry hangs on.
+pub const MAX_OF_ITSELF: usize = 8;
 /// What is signed begins with this, so that a signature is good for nothing else.
 const CONTEXT: &[u8] = b"bifold roster entry 1";
 
@@ -249,9 +252,39 @@ impl Roster {
             .collect();
         let of_itself = |entry: &Entry| entry.by == entry.claim.device && named.contains(&entry.by);
         new.retain(|id, entry| *id == self.root || owners.contains(&entry.by) || of_itself(entry));
-        if self.entries.len() + new.len() > MAX_ENTRIES {
+        // Of what one who was never an owner says of itself, what an owner knew of is kept, and a few more: which, is the same on all devices
+        // that have heard the same.
+        let all = || self.entries.iter().chain(&new);
+        let mut known: BTreeSet<EntryId> = BTreeSet::new();
+        let by_owners = all().filter(|(_, e)| owners.contains(&e.by));
+        let mut todo: Vec<EntryId> = by_owners.flat_map(|(_, e)| e.claim.after.iter().copied()).collect();
+        while let Some(id) = todo.pop() {
+            // (What an owner knew waits for all that this knew in its turn.)
+            if known.insert(id)
+                && let Some(entry) = self.entries.get(&id).or_else(|| new.get(&id))
+            {
+                todo.extend(&entry.claim.after);
+            }
+        }
+        let mut others: Vec<(EntryId, [u8; 32])> = all()
+            .filter(|(id, e)| !owners.contains(&e.by) && !known.contains(id))
+            .map(|(id, e)| (*id, e.by))
+            .collect();
+        others.sort_unstable();
+        let mut said: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+        let mut surplus: BTreeSet<EntryId> = BTreeSet::new();
+        for (id, by) in others {
+            let count = said.entry(by).or_default();
+            *count += 1;
+            if *count > MAX_OF_ITSELF {
+                surplus.insert(id);
+            }
+        }
+        if self.entries.len() + new.len() - surplus.len() > MAX_ENTRIES {
             return Err(RosterError::Full);
         }
+        new.retain(|id, _| !surplus.contains(id));
+        self.entries.retain(|id, _| !surplus.contains(id));
         let news = !new.is_empty();
         self.entries.append(&mut new);
         if news {

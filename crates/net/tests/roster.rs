@@ -1,7 +1,7 @@
 //! Rosters: the same on all devices that have the same entries, and closed to those who may not.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
-use bifold_net::roster::{Entry, MAX_NAME_BYTES, Role, Roster, RosterError};
+use bifold_net::roster::{Entry, MAX_NAME_BYTES, MAX_OF_ITSELF, Role, Roster, RosterError};
 use iroh::SecretKey;
 use proptest::prelude::*;
 
@@ -124,6 +124,65 @@ fn what_strangers_sign_is_not_kept() {
     forged.set(&key(1), device(1), Role::Reader, "x").unwrap();
     a.merge(all(&forged)).unwrap();
     assert_eq!((all(&a).len(), a.role(&device(1))), (before + 1, Some(Role::Reader)));
+}
+
+#[test]
+fn who_may_only_read_cannot_fill_it() {
+    let mut a = founded();
+    a.set(&key(0), device(1), Role::Reader, "reader").unwrap();
+    a.set(&key(0), device(2), Role::Owner, "second").unwrap();
+    // Each right by itself, as none knows of another.
+    let told = a.clone();
+    let words: Vec<Entry> = (0..2_000)
+        .map(|n| told.clone().set(&key(1), device(1), Role::Reader, &format!("{n}")).unwrap())
+        .collect();
+    let mut b = a.clone();
+    for some in words.chunks(500) {
+        a.merge(some.to_vec()).unwrap();
+    }
+    for some in words.chunks(300).rev() {
+        b.merge(some.to_vec()).unwrap();
+    }
+    assert!(all(&a).len() <= 3 + MAX_OF_ITSELF, "{} entries", all(&a).len());
+    assert_eq!(all(&a), all(&b), "the same ones are kept, in whatever order they came");
+    // One that an owner knew of is kept: what that owner says hangs on it.
+    let kept = all(&a);
+    b.set(&key(2), device(3), Role::Editor, "third").unwrap();
+    a.merge(all(&b)).unwrap();
+    for some in words.chunks(500) {
+        a.merge(some.to_vec()).unwrap();
+    }
+    assert!(kept.iter().all(|entry| all(&a).contains(entry)));
+    assert_eq!(a.role(&device(3)), Some(Role::Editor));
+    a.set(&key(0), device(1), Role::Removed, "reader").unwrap();
+    assert!(!a.admits(&device(1)));
+}
+
+#[test]
+fn who_may_only_read_cannot_make_what_an_owner_says_wait() {
+    let mut a = founded();
+    a.set(&key(0), device(1), Role::Reader, "reader").unwrap();
+    let told = a.clone();
+    // Each knows of the one before, and the owner of all.
+    for n in 0..MAX_OF_ITSELF {
+        a.set(&key(1), device(1), Role::Reader, &format!("{n}")).unwrap();
+    }
+    a.set(&key(0), device(1), Role::Removed, "reader").unwrap();
+    let words: Vec<Entry> = (0..500)
+        .map(|n| {
+            told.clone()
+                .set(&key(1), device(1), Role::Reader, &format!("other {n}"))
+                .unwrap()
+        })
+        .collect();
+    let mut b = told;
+    b.merge(words.clone()).unwrap();
+    b.merge(all(&a)).unwrap();
+    a.merge(words).unwrap();
+    for roster in [&a, &b] {
+        assert!(!roster.admits(&device(1)), "it is back, as what the removal hangs on is gone");
+        assert!(all(roster).len() <= 3 + 2 * MAX_OF_ITSELF, "{} entries", all(roster).len());
+    }
 }
 
 #[test]

@@ -86,12 +86,23 @@ impl Request {
         Ok(request)
     }
 
+    /// How many bytes it asks for; of a manifest it is not known.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        match &self.wanted {
+            Wanted::Contents(contents) => total(contents.iter().map(|(_, size)| *size)),
+            Wanted::Chunks { chunks, .. } => total(chunks.iter().map(|(_, c)| u64::from(c.length))),
+            Wanted::Manifest { .. } => 0,
+        }
+    }
+
     fn check(&self) -> Result<(), WireError> {
-        let (count, bytes) = match &self.wanted {
-            Wanted::Contents(contents) => (contents.len(), total(contents.iter().map(|(_, size)| *size))),
-            Wanted::Chunks { chunks, .. } => (chunks.len(), total(chunks.iter().map(|(_, c)| u64::from(c.length)))),
-            Wanted::Manifest { .. } => (1, 0),
+        let count = match &self.wanted {
+            Wanted::Contents(contents) => contents.len(),
+            Wanted::Chunks { chunks, .. } => chunks.len(),
+            Wanted::Manifest { .. } => 1,
         };
+        let bytes = self.bytes();
         if count > MAX_WANTED || bytes > MAX_ANSWER_BYTES {
             return Err(WireError::TooLong {
                 what: "a request for",

@@ -244,6 +244,8 @@ impl Desk {
 
     /// The same, with these arguments.
     pub async fn window_with(&mut self, args: Vec<String>) -> Window {
+        // (What an earlier program said is not of this one.)
+        while self.items.try_recv().is_ok() {}
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -269,7 +271,6 @@ impl Desk {
     pub async fn hidden(&mut self) -> Process {
         let mut args = self.args();
         args.push("--hidden".into());
-        // (What an earlier program said is not of this one.)
         while self.items.try_recv().is_ok() {}
         let child = Process::start(self.command(&self.app).args(args));
         self.tray = tokio::time::timeout(PATIENCE, self.items.recv()).await.unwrap();

@@ -15,6 +15,7 @@ use state::State;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use faults::Flaky;
 pub use user::Thing;
 
 /// What a disk can and cannot do.
@@ -57,6 +58,20 @@ impl Default for Traits {
 /// Something that happens at a certain moment.
 type Act = Box<dyn FnOnce(&SimFs) + Send>;
 
+/// What the engine does to what is the user's.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed<'a> {
+    /// A file with these bytes is at a path from now on.
+    Shows(&'a str, &'a Arc<Vec<u8>>),
+    /// A file is removed, not moved.
+    Removes(&'a str),
+    /// A file is made, to be written where its user sees it.
+    Writes(&'a str),
+}
+
+/// Who looks on.
+pub type Witness = Arc<dyn Fn(Deed<'_>) + Send + Sync>;
+
 struct Disk {
     traits: Traits,
     state: State,
@@ -71,9 +86,12 @@ struct Disk {
     /// Calls that change what is the user's, and what happens before one of them.
     touches: u64,
     touch_act: Option<(u64, Act)>,
+    /// The one path of which a call must be for that.
+    touch_path: Option<String>,
     skew_ns: i64,
     /// The program has found out that files cannot be exchanged here.
     no_exchange: bool,
+    witness: Option<Witness>,
 }
 
 /// A simulated disk. Clones are the same disk.
@@ -102,8 +120,10 @@ impl SimFs {
             act: None,
             touches: 0,
             touch_act: None,
+            touch_path: None,
             skew_ns: 0,
             no_exchange: false,
+            witness: None,
         };
         SimFs {
             disk: Arc::new(Mutex::new(disk)),
@@ -149,6 +169,15 @@ impl SimFs {
         let mut disk = self.lock();
         disk.touches = 0;
         disk.touch_act = Some((number, Box::new(act)));
+        disk.touch_path = None;
+    }
+
+    /// The same, right before the engine changes what is at a path for the first time.
+    pub fn at_touch_of(&self, path: &str, act: impl FnOnce(&SimFs) + Send + 'static) {
+        let mut disk = self.lock();
+        disk.touches = 0;
+        disk.touch_act = Some((0, Box::new(act)));
+        disk.touch_path = Some(path.to_owned());
     }
 
     /// Forgets what was to happen. Says whether something was.
@@ -196,6 +225,36 @@ impl SimFs {
     /// Makes some later call of the engine fail as a broken disk does; `None`: none.
     pub fn fail_in(&self, calls: Option<u64>) {
         self.lock().faults.fail_in = calls;
+    }
+
+    /// Makes calls of the engine fail now and then, or no more.
+    pub fn set_flaky(&self, flaky: Option<Flaky>) {
+        self.lock().faults.flaky = flaky;
+    }
+
+    /// Makes each call of the engine take so many milliseconds.
+    pub fn set_slow_ms(&self, ms: i64) {
+        self.lock().faults.slow_ns = ms * 1_000_000;
+    }
+
+    /// Takes all faults away; a watcher tells of paths that can be read again.
+    pub fn heal(&self) {
+        let mut disk = self.lock();
+        let hits = disk.faults.hits;
+        disk.faults = Faults::default();
+        disk.faults.hits = hits;
+        disk.dirty.insert(String::new());
+    }
+
+    /// Calls of the engine that failed because of a fault.
+    #[must_use]
+    pub fn fault_hits(&self) -> u64 {
+        self.lock().faults.hits
+    }
+
+    /// Has someone look on while the engine works.
+    pub fn set_witness(&self, witness: Option<Witness>) {
+        self.lock().witness = witness;
     }
 
     /// The power fails: of what was not synced, some did not happen. `choose` is asked for numbers below its argument.

@@ -50,6 +50,16 @@ impl Moments {
         self.now_ns.fetch_add(seconds * 1_000_000_000, Ordering::Relaxed);
     }
 
+    /// Lets nanoseconds go by.
+    pub(crate) fn pass_ns(&self, ns: i64) {
+        self.now_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// Changes since it was armed.
+    pub(crate) fn counted(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Ends the program before the change with this number, counted from now on, from 0.
     pub fn arm(&self, at: u64) {
         self.count.store(0, Ordering::Relaxed);

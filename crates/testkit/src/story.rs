@@ -4,6 +4,7 @@ mod check;
 mod parse;
 mod play;
 mod simulated;
+mod tell;
 mod time;
 mod token;
 
@@ -11,6 +12,8 @@ use std::fmt;
 
 pub use play::{Stage, play};
 pub use simulated::play_simulated;
+pub(crate) use simulated::{do_act, set};
+pub use tell::{act, tell};
 
 /// A story.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! A world: some simulated disks, and the real engine (core, carrier, index) between them, one step after the other, the same in
 //! every run.
 
+mod agitate;
 mod far;
 mod index;
 mod listing;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use agitate::Tally;
 pub use listing::{Listed, ListedProblem, Listing};
 
 /// How the program runs.
@@ -72,6 +74,8 @@ pub struct Device {
     identity: RootIdentity,
     /// The disk that belongs here, while another is in its place.
     away: Option<SimFs>,
+    /// How wrong its clock is.
+    skew_s: i64,
 }
 
 /// Disks and a program.
@@ -99,10 +103,16 @@ pub struct World {
     runs: u64,
     copies: BTreeMap<String, Vec<index::Parts>>,
     snapshots: BTreeMap<String, Snapshot>,
+    /// What ends one program does not end the others, and it is started anew when they go on.
+    pub alone: bool,
+    agitated: agitate::Agitated,
 }
 
 /// Inputs after which programs are said not to come to rest.
 const MANY: usize = 20_000;
+
+/// After so many seconds nobody waits for one who is connected and says nothing.
+const SILENCE_S: i64 = 61;
 
 impl World {
     /// A world of devices, all linked with each other.
@@ -118,6 +128,7 @@ impl World {
                 inode: 2,
             },
             away: None,
+            skew_s: 0,
         };
         let devices: Vec<Device> = devices.iter().enumerate().map(device).collect();
         let pairs = (0..devices.len()).flat_map(|a| (a + 1..devices.len()).map(move |b| (a, b)));
@@ -140,6 +151,8 @@ impl World {
             runs: 1 << 20,
             copies: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            alone: false,
+            agitated: agitate::Agitated::default(),
         }
     }
 
@@ -167,12 +180,28 @@ impl World {
         }
         let ids = self.ids();
         if let (Some(a), Some(b)) = (ids.get(&pair.0), ids.get(&pair.1)) {
-            for program in &mut self.programs {
-                program.link(*a, *b, linked);
-            }
-            self.wires.retain(|ends, _| *ends != (*a, *b) && *ends != (*b, *a));
+            self.connect(*a, *b, linked);
         }
-        // Both ends at once: what is said belongs to one connection.
+        self.take_links_in();
+    }
+
+    /// Two programs are connected, or no more; what was on its way between them is lost.
+    fn connect(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) {
+        let mut lost = 0;
+        for program in &mut self.programs {
+            lost += program.link(a, b, linked);
+        }
+        self.wires.retain(|ends, wire| {
+            let stays = *ends != (a, b) && *ends != (b, a);
+            lost += if stays { 0 } else { wire.len() };
+            stays
+        });
+        self.agitated.tally.cut_messages += lost as u64;
+        self.forget_delivered();
+    }
+
+    /// Both ends at once: what is said belongs to one connection.
+    fn take_links_in(&mut self) {
         while let Some(i) = self.programs.iter().position(Program::is_linking) {
             if self.turn_of(i).is_err() {
                 self.restart();
@@ -192,8 +221,11 @@ impl World {
 
     /// Ends the program in good order, or kills it while it does nothing.
     pub fn restart(&mut self) {
+        let unnoted = self.programs.iter().filter(|program| program.has_unnoted()).count();
+        self.agitated.tally.unnoted += unnoted as u64;
         self.programs.clear();
         self.wires.clear();
+        self.forget_delivered();
     }
 
     /// Cuts the power of everything.
@@ -383,6 +415,9 @@ impl World {
     }
 
     fn start_all(&mut self) -> Result<(), Stop> {
+        if self.alone {
+            return self.start_missing();
+        }
         if self.programs.is_empty() {
             let all: Vec<usize> = (0..self.devices.len()).collect();
             let groups = if self.mode == Mode::Apart { 1 } else { all.len() };
@@ -441,13 +476,20 @@ impl World {
 
     /// Runs until no program has anything more to do.
     fn run(&mut self) -> Result<(), Stop> {
+        let mut silences = 0;
         for count in 0.. {
             if count > MANY {
                 let next: Vec<_> = self.programs.iter().filter_map(Program::next).collect();
                 return Err(Stop::Broken(format!("the programs do not come to rest; next is {next:?}")));
             }
             if !self.turn()? {
-                break;
+                // Who is connected and says nothing is not waited for forever.
+                let waiting = self.programs.iter_mut().map(Program::waits_for_others).filter(|waits| *waits);
+                if silences == 3 || waiting.count() == 0 {
+                    break;
+                }
+                self.moments.pass_seconds(SILENCE_S);
+                silences += 1;
             }
         }
         self.programs.iter_mut().try_for_each(Program::rest)
@@ -467,7 +509,7 @@ impl World {
         if turn >= ready.len() {
             let ends = wires[turn - ready.len()];
             if let Some(message) = self.wires.get_mut(&ends).and_then(VecDeque::pop_front) {
-                self.programs.iter_mut().for_each(|p| p.hear(ends.0, ends.1, &message));
+                self.deliver(ends, message);
             }
             return Ok(true);
         }
@@ -477,8 +519,17 @@ impl World {
     fn turn_of(&mut self, program: usize) -> Result<(), Stop> {
         let mut program = self.programs.remove(program);
         let others = std::mem::take(&mut self.programs);
+        self.arm_for(program.place());
+        self.note_with(|world| format!("{} takes {:?}", world.devices[program.place()].name, program.next()));
+        self.agitated.tally.turns += 1;
         let stepped = program.turn(self, &others);
+        self.disarm_for(program.place());
         self.programs = others;
+        if self.alone
+            && let Err(stop) = stepped
+        {
+            return self.fall(program, stop);
+        }
         self.programs.push(program);
         self.programs.sort_by_key(Program::place);
         stepped

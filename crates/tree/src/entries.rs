@@ -53,6 +53,8 @@ pub(crate) struct Shown {
 
 /// Entries of directories, each by all its nodes.
 pub(crate) type Dirs = HashMap<Ix, Rc<Entry>>;
+/// The entries that nodes of one name make, each by their directory and the first of them.
+type Groups = HashMap<(Ix, Ix), SmallVec<[Entry; 1]>>;
 
 /// The nodes and the disk's records, looked at together.
 pub(crate) struct View<'a> {
@@ -63,7 +65,12 @@ pub(crate) struct View<'a> {
     pub(crate) at_hand: &'a dyn Fn(&ContentId) -> bool,
     /// The entries of directories that were asked for.
     dirs: RefCell<Dirs>,
+    /// Those that many nodes of one name and directory make: each of them asks for all.
+    groups: RefCell<Groups>,
 }
+
+/// From so many nodes of one name and directory on, what they make is kept.
+const MANY: usize = 8;
 
 impl<'a> View<'a> {
     /// A view that goes on with the entries of directories that one before it has found, of the same nodes.
@@ -89,6 +96,7 @@ impl<'a> View<'a> {
             policy,
             at_hand,
             dirs: RefCell::default(),
+            groups: RefCell::default(),
         }
     }
 
@@ -161,6 +169,10 @@ impl<'a> View<'a> {
             return SmallVec::from_iter([self.entry_of(SmallVec::from_iter([only]), folder.members[0])]);
         }
         nodes.sort_by_key(|n| self.nodes.id(*n));
+        let many = nodes.get(MANY - 1).map(|_| (folder.members[0], nodes[0]));
+        if let Some(found) = many.and_then(|key| self.groups.borrow().get(&key).cloned()) {
+            return found;
+        }
         let mut entries = self.unite(&nodes, folder.members[0]);
         entries.sort_by_key(|e| (e.adrift.is_some(), e.kind, self.nodes.id(e.members[0])));
         let wanted: Vec<Arc<str>> = entries.iter().map(|e| e.name.clone()).collect();
@@ -172,6 +184,9 @@ impl<'a> View<'a> {
             entries[i].lost_name = entries[i].adrift.is_none() && wanted[..i].contains(&wanted[i]);
             let name = self.free_name(folder, &entries[i], &entries[..i]);
             entries[i].name = name;
+        }
+        if let Some(key) = many {
+            self.groups.borrow_mut().insert(key, entries.clone());
         }
         entries
     }

@@ -1,5 +1,6 @@
 //! Faults that can be planted, to see whether the tests notice them. Only with the feature `faults`, which only tests of this
-//! crate turn on; without it there are none, and asking costs nothing.
+//! crate turn on; without it there are none, and asking costs nothing. (With it replicas can be cloned, too: a test that goes every
+//! way from one state needs many of each.)
 
 /// One rule that is broken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -52,6 +53,8 @@ pub enum Fault {
     FirstComeFirstServed,
     /// What is in a moved directory that cannot be listed is taken to be gone.
     UnlistedIsGone,
+    /// A merge forgets how far the other side knew one of the writers, as far as nothing that is left shows it.
+    MergesForgetWriters,
 }
 
 #[cfg(feature = "faults")]

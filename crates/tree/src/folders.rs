@@ -28,6 +28,7 @@ const NOWHERE: Link = Link {
 
 /// Items in items, with hashes of names.
 #[derive(Debug)]
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub(crate) struct Folders<T> {
     links: Vec<Link>,
     named: HashTable<u32>,

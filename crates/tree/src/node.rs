@@ -277,6 +277,9 @@ impl Node {
         merge_register(&mut self.modes, &other.modes, &before, other);
         merge_register(&mut self.gones, &other.gones, &before, other);
         for (replica, time) in &other.context {
+            if on(Fault::MergesForgetWriters) && !self.heads().any(|h| h.dot.replica == *replica) {
+                continue;
+            }
             self.note(Dot {
                 replica: *replica,
                 time: *time,

@@ -44,6 +44,7 @@ pub(crate) enum Adrift {
 
 /// A node with what is derived of it.
 #[derive(Debug)]
+#[cfg_attr(feature = "faults", derive(Clone))]
 struct Slot {
     node: Arc<Node>,
     /// The local sequence of its last change.
@@ -86,6 +87,7 @@ impl Slot {
 }
 
 /// All nodes of a replica.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub(crate) struct Nodes {
     slots: Vec<Slot>,
     free: Vec<Ix>,
@@ -102,6 +104,8 @@ pub(crate) struct Nodes {
     touched: Vec<Ix>,
     /// Nodes that the detaching of touched ones may have changed. Some may be in it twice, or forgotten by now.
     dirty: Vec<Ix>,
+    /// So many may be in it before those that are in it twice are taken out.
+    dirty_room: usize,
     /// Directories that are one entry with others, each with all of them by rising id.
     unions: HashMap<Ix, Arc<[Ix]>>,
     names: Arc<dyn Names>,
@@ -123,6 +127,7 @@ impl Nodes {
             loops: Vec::new(),
             touched: Vec::new(),
             dirty: Vec::new(),
+            dirty_room: DIRTY_ROOM,
             unions: HashMap::new(),
             names,
             hasher: DefaultHashBuilder::default(),
@@ -657,8 +662,17 @@ impl Nodes {
                 self.dirty.extend(self.children.named(parent, hash));
             }
         }
+        // Of very many that share a name, each notes all.
+        if self.dirty.len() > self.dirty_room {
+            self.dirty.sort_unstable();
+            self.dirty.dedup();
+            self.dirty_room = DIRTY_ROOM.max(self.dirty.len() * 2);
+        }
     }
 }
+
+/// So many nodes may always be noted as dirty, some of them twice.
+const DIRTY_ROOM: usize = 1 << 16;
 
 /// No directories are nested deeper than this: paths are shorter.
 pub(crate) const DEEPEST: usize = 10_000;

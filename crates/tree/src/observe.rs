@@ -551,11 +551,13 @@ impl<'a> Observing<'a> {
         if let Some(sides) = sides.filter(|s| !s.contains_key(&record.bytes.id())) {
             let n = entry.members[0];
             let open = |h: &Head| sides.values().flatten().any(|(m, dot)| *m == n && *dot == h.dot);
-            let over: Heads = self
+            let mut over: Heads = self
                 .seen_of(id, n, &[Register::Content])
                 .into_iter()
                 .filter(|h| !open(h))
                 .collect();
+            // Where this disk showed a deletion, what is written now has seen it.
+            over.extend(self.settled(id, n, Register::Content));
             let content = self.content(n, &record.bytes, record.print.size, record.print.mtime_ns, &[], None);
             self.write(id, n, Value::Content(content), &over);
         }

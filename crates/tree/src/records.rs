@@ -76,6 +76,7 @@ impl Record {
 }
 
 /// All records of a replica.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub(crate) struct Records {
     slots: Vec<Option<Record>>,
     free: Vec<RecordId>,
@@ -170,6 +171,27 @@ impl Records {
         self.children.insert(id, record.parent, hash);
         self.slots[id.0 as usize] = Some(record);
         self.changed.insert(id);
+    }
+
+    /// Whether all are in the root, or in what was put out of the way; not in each other, as a damaged index may say.
+    pub(crate) fn are_rooted(&self) -> bool {
+        let mut rooted: Set<RecordId> = Set::default();
+        rooted.insert(RecordId::ROOT);
+        rooted.insert(RecordId::PARKED);
+        for (id, _) in self.all() {
+            let (mut at, mut way) = (id, Vec::new());
+            while !rooted.contains(at) {
+                let Some(record) = self.get(at).filter(|_| way.len() < self.slots.len()) else {
+                    return false;
+                };
+                way.push(at);
+                at = record.parent;
+            }
+            way.into_iter().for_each(|at| {
+                rooted.insert(at);
+            });
+        }
+        true
     }
 
     /// Lists the numbers that are free, after records were put back from the index.

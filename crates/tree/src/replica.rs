@@ -6,7 +6,7 @@ use crate::faults::{Fault, on};
 use crate::folders::push;
 use crate::id::{ContentId, Dot, NodeId, ReplicaId};
 use crate::node::Kind;
-use crate::node::{Head, Malformed, Node};
+use crate::node::{Head, Malformed, Node, is_name};
 use crate::nodes::{Ix, Nodes};
 use crate::observe::{Observed, Observing};
 use crate::records::PARKED_PATH;
@@ -29,6 +29,7 @@ pub const MAX_TIME_MS: u64 = 1 << 53;
 
 /// A replica of a folder. Its clock is hybrid: each scan's time is the wall clock's in milliseconds, but always more than
 /// every time that was seen before.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub struct Replica {
     pub(crate) id: ReplicaId,
     pub(crate) nodes: Nodes,
@@ -514,6 +515,9 @@ impl Replica {
             if stored.id.0 < 2 || self.records.get(stored.id).is_some() {
                 return Err(Malformed::Order);
             }
+            if !is_name(&stored.name) {
+                return Err(Malformed::Name);
+            }
             let hash = self.nodes.name_hash(&stored.name);
             let record = Record {
                 parent: stored.parent,
@@ -533,6 +537,9 @@ impl Replica {
             .all()
             .any(|(_, r)| self.records.get(r.parent).is_none_or(|p| p.kind != Kind::Dir))
         {
+            return Err(Malformed::Shape);
+        }
+        if !self.records.are_rooted() {
             return Err(Malformed::Shape);
         }
         self.records.find_free();

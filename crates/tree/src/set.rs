@@ -10,6 +10,7 @@ pub(crate) trait Number: Copy {
 
 /// A set of numbers. Everything but going through it costs the same however many there are; going through it costs a little
 /// for each 64 that there might be.
+#[cfg_attr(feature = "faults", derive(Clone))]
 pub(crate) struct Set<T> {
     bits: Vec<u64>,
     len: usize,

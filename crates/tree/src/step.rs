@@ -96,6 +96,8 @@ pub enum Outcome {
     Changed,
     /// The bytes are not at hand (yet): nothing was done.
     Missing,
+    /// There was no time for it: nothing was done, and it is to be planned again.
+    Deferred,
     /// A directory that holds something that is none of the folder's (ignored or skipped): it stays.
     Kept,
     /// An ignored path: it is not touched.

@@ -78,7 +78,9 @@ impl Replica {
             let new = |dot: &Dot| dot.time > ack.time(dot.replica);
             let written = node.contents.iter().filter(|(dot, _)| new(dot));
             if self.nodes.live(ix) {
-                behind.bytes += written.map(|(_, content)| content.size()).max().unwrap_or(0);
+                // (Sizes are what someone said.)
+                let written = written.map(|(_, content)| content.size()).max().unwrap_or(0);
+                behind.bytes = behind.bytes.saturating_add(written);
             }
             if behind.some.len() < some {
                 behind.some.push(node.id);
@@ -124,7 +126,7 @@ impl Replica {
             let content = view.shown(&entry).content.clone();
             let here = view.record(ix).and_then(|id| self.records.get(id));
             if here.is_none_or(|record| record.bytes.id() != content.id()) {
-                behind.bytes += content.size();
+                behind.bytes = behind.bytes.saturating_add(content.size());
                 behind.contents.push((content.id(), content.size()));
             }
         }

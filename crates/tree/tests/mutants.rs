@@ -94,6 +94,7 @@ fn planted_faults_are_noticed() {
         RenamesHideEdits,
         FirstComeFirstServed,
         UnlistedIsGone,
+        MergesForgetWriters,
         // Costs only traffic.
         ForgottenComeBack,
     ];

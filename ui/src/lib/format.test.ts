@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ago, bytes, count, hexLines, moment, percent, shortPath, splitPath } from "./format";
+import { ago, bytes, count, hexLines, moment, percent, sentence, shortPath, splitPath } from "./format";
 
 const NOW = new Date(2026, 10, 22, 15, 0).getTime();
 const MINUTE = 60_000;
@@ -9,6 +9,10 @@ test("sizes have at most three digits and never read 1000", () => {
   expect([0, 999, 1000, 4_120, 9_949, 9_950, 88_000, 999_499, 999_500, 1_204_000_000].map(bytes)).toEqual([
     "0 B", "999 B", "1.0 KB", "4.1 KB", "9.9 KB", "10 KB", "88 KB", "999 KB", "1.0 MB", "1.2 GB",
   ]);
+});
+
+test("what the engine says is a sentence", () => {
+  expect(["the index is damaged", "It is back."].map(sentence)).toEqual(["The index is damaged.", "It is back."]);
 });
 
 test("numbers are grouped", () => expect(count(12_431)).toBe("12,431"));

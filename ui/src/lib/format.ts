@@ -67,6 +67,12 @@ export function shortPath(path: string, most = 80): string {
   return letters.length <= most ? path : `…${letters.slice(1 - most).join("")}`;
 }
 
+/** What the engine says, as a sentence. */
+export function sentence(said: string): string {
+  const whole = said.charAt(0).toUpperCase() + said.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}
+
 /** Bytes as lines of eight: offset, hex, printable characters. */
 export function hexLines(base64: string): string[] {
   const raw = atob(base64);

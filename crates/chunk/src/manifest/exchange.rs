@@ -84,6 +84,35 @@ impl Manifest {
     }
 }
 
+/// Looks at the nodes of a manifest as they come, the root first: each has to be one that is lacking, so that who sends them cannot go on
+/// for ever with what is of no use.
+pub struct Arriving {
+    lacking: HashSet<Name>,
+}
+
+impl Arriving {
+    /// Of the manifest of a content.
+    #[must_use]
+    pub fn new(content: ContentId) -> Arriving {
+        Arriving {
+            lacking: HashSet::from([Name(content.0)]),
+        }
+    }
+
+    /// Whether a node is the root, or named by one that came before it, and came for the first time.
+    pub fn takes(&mut self, node: &[u8]) -> bool {
+        if !self.lacking.remove(&Name::of(node)) {
+            return false;
+        }
+        match decode_node(node) {
+            Ok((_, Entries::Parent(names))) => self.lacking.extend(names.iter().map(|name| Name(*name))),
+            Ok((_, Entries::Leaf(_))) => {}
+            Err(_) => return false,
+        }
+        true
+    }
+}
+
 /// The most nodes over so many chunks: each level has at most a 64th of the one below, and one more.
 fn max_nodes(chunks: usize) -> usize {
     chunks / (MIN_FANOUT - 1) + usize::from(MAX_HEIGHT) + 1

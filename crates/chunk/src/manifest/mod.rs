@@ -5,6 +5,7 @@ mod node;
 
 use crate::chunk::{BadList, Chunk, ChunkList, max_chunks};
 use bifold_tree::ContentId;
+pub use exchange::Arriving;
 use node::{LEAF_ENTRY_BYTES, Name, Node, cut_children, decode_chunk, encode_chunk, encode_leaf, encode_parent};
 pub use node::{MAX_FANOUT, MAX_NODE_BYTES, MIN_FANOUT};
 

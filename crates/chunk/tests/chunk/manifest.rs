@@ -2,7 +2,7 @@
 
 use crate::sample::{chunk, list};
 use bifold_chunk::{
-    BadList, Chunk, ChunkList, MAX_CHUNK_BYTES, MAX_FANOUT, MAX_NODE_BYTES, Manifest, ManifestError, max_encoded_bytes,
+    Arriving, BadList, Chunk, ChunkList, MAX_CHUNK_BYTES, MAX_FANOUT, MAX_NODE_BYTES, Manifest, ManifestError, max_encoded_bytes,
 };
 use bifold_tree::ContentId;
 use proptest::prelude::*;
@@ -276,4 +276,23 @@ proptest! {
             prop_assert!(rebuild(&missing).is_err());
         }
     }
+}
+
+#[test]
+fn only_what_lacks_is_taken_as_it_comes() {
+    // Three levels, and one who has a part of it.
+    let whole = manifest(0..60_000);
+    let part = manifest(0..50_000);
+    for have in [None, Some(&part)] {
+        let nodes = whole.missing_nodes(have);
+        let mut arriving = Arriving::new(whole.root());
+        assert!(nodes.iter().all(|node| arriving.takes(node)), "{} nodes", nodes.len());
+        assert!(nodes.iter().all(|node| !arriving.takes(node)), "the same again");
+    }
+    let nodes = whole.missing_nodes(None);
+    let mut arriving = Arriving::new(whole.root());
+    assert!(!arriving.takes(&nodes[1]), "before its parent");
+    assert!(!arriving.takes(b""), "no node");
+    assert!(arriving.takes(&nodes[0]) && arriving.takes(&nodes[1]));
+    assert!(!arriving.takes(&manifest(1..100).missing_nodes(None)[0]), "another's");
 }

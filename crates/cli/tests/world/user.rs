@@ -216,23 +216,23 @@ fn rename2(from: &Path, to: &Path, flags: libc::c_uint) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-fn exchange(a: &Path, b: &Path) -> bool {
+pub fn exchange(a: &Path, b: &Path) -> bool {
     rename2(a, b, libc::RENAME_EXCHANGE)
 }
 
 #[cfg(target_os = "linux")]
-fn rename_if_free(from: &Path, to: &Path) -> bool {
+pub fn rename_if_free(from: &Path, to: &Path) -> bool {
     rename2(from, to, libc::RENAME_NOREPLACE)
 }
 
 /// Elsewhere there is a moment between the look and the deed, or between two.
 #[cfg(not(target_os = "linux"))]
-fn exchange(a: &Path, b: &Path) -> bool {
+pub fn exchange(a: &Path, b: &Path) -> bool {
     let aside = a.with_extension("aside");
     fs::rename(b, &aside).is_ok() && fs::rename(a, b).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn rename_if_free(from: &Path, to: &Path) -> bool {
+pub fn rename_if_free(from: &Path, to: &Path) -> bool {
     to.symlink_metadata().is_err() && fs::rename(from, to).is_ok()
 }

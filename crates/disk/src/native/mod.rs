@@ -19,12 +19,19 @@ pub use unix::NativeFs;
 pub use windows::NativeFs;
 
 use crate::fs::FsError;
+use crate::names::NameRules;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The engine's own directory in the root.
 pub(crate) const OWN_DIR: &str = ".bifold";
+
+/// Whether a name of the root is the engine's own directory. Letters that only some disks take for those of its name are none of it: what
+/// was left out of a listing by mistake would be taken for deleted.
+pub(crate) fn is_own(rules: &NameRules, name: &str) -> bool {
+    name == OWN_DIR || rules.fold.case && name.eq_ignore_ascii_case(OWN_DIR)
+}
 
 /// Why a root cannot be opened.
 #[derive(Debug, thiserror::Error)]

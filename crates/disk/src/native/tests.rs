@@ -3,6 +3,7 @@
 use super::NativeFs;
 use crate::fs::{Entry, Fs, FsError};
 use bifold_tree::{Kind, Stat};
+use std::sync::Arc;
 
 fn root() -> (tempfile::TempDir, NativeFs) {
     let dir = tempfile::tempdir().unwrap();
@@ -22,7 +23,7 @@ fn read(fs: &NativeFs, path: &str) -> Vec<u8> {
     buf[..n].to_vec()
 }
 
-fn names(fs: &NativeFs, path: &str) -> Vec<String> {
+fn names(fs: &dyn Fs, path: &str) -> Vec<String> {
     fs.list(path).unwrap().into_iter().map(|(name, _)| name).collect()
 }
 
@@ -156,5 +157,90 @@ fn what_is_to_stop_reads_no_more_of_a_file() {
         } else {
             assert!(read.is_ok() && staged.is_ok());
         }
+    }
+}
+
+/// Another device that has one file.
+struct Holder(Vec<u8>);
+
+impl crate::far::Far for Holder {
+    fn contents(&self, wanted: &[(bifold_tree::ContentId, u64)], take: &mut dyn FnMut(usize, &[u8]) -> bool) {
+        for (i, (_, size)) in wanted.iter().enumerate() {
+            if *size == self.0.len() as u64 {
+                take(i, &self.0);
+            }
+        }
+    }
+
+    fn manifest(
+        &self,
+        _: bifold_tree::ContentId,
+        size: u64,
+        _: Option<&bifold_chunk::Manifest>,
+    ) -> Option<bifold_chunk::Manifest> {
+        let list = bifold_chunk::hash_bytes(&self.0).unwrap().chunks?;
+        (size == self.0.len() as u64).then(|| bifold_chunk::Manifest::new(list))
+    }
+
+    fn chunks(
+        &self,
+        _: bifold_tree::ContentId,
+        wanted: &[(u64, bifold_chunk::Chunk)],
+        give: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> bool {
+        wanted
+            .iter()
+            .all(|(at, chunk)| give(self.0[*at as usize..][..chunk.length as usize].to_vec()))
+    }
+}
+
+#[test]
+fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
+    use crate::apply::{Applier, Job};
+    use crate::ignore::Ignore;
+    use crate::stage::Supply;
+    use crate::turns::Turns;
+    use bifold_tree::{Action, Bytes, Outcome, Wanted};
+    use std::sync::atomic::AtomicBool;
+
+    let long: Vec<u8> = (0..1_000_000u32)
+        .flat_map(|i| i.wrapping_mul(i ^ 0x5bd1_e995).to_le_bytes())
+        .take(1 << 20)
+        .collect();
+    for bytes in [b"hello".to_vec(), long] {
+        let (_dir, fs) = root();
+        let fs: Arc<dyn Fs> = Arc::new(fs);
+        Applier::prepare(fs.as_ref()).unwrap();
+        let content = bifold_chunk::hash_bytes(&bytes).unwrap().content;
+        let right = bytes.len() as u64;
+        let job = |(i, size): (usize, u64)| Job {
+            action: Action::Make {
+                path: format!("{i}").into(),
+                wanted: Wanted {
+                    bytes: Bytes::File(content),
+                    size,
+                    mtime_ns: 0,
+                    exec: false,
+                },
+            },
+            supply: Supply::default(),
+            after_commit: false,
+            leaving: false,
+        };
+        let jobs: Vec<Job> = [right + 1, right, u64::MAX].into_iter().enumerate().map(job).collect();
+        let (ignore, stop, holder) = (Ignore::new(&[]).unwrap(), AtomicBool::new(false), Arc::new(Holder(bytes)));
+        let mut outcomes = Vec::new();
+        let beside = |work: crate::turns::Work| std::thread::Builder::new().spawn(work).is_ok();
+        let turns = Arc::new(Turns::new(fs.clone(), Box::new(beside)));
+        let mut applier = Applier::new(fs.as_ref(), &ignore, &turns, &stop, 1, 1).with_far(Some(holder));
+        applier.apply(&jobs, &|_| {}, &mut |applied, _| {
+            outcomes.extend(applied.outcomes);
+            true
+        });
+        assert!(
+            matches!(outcomes[..], [Outcome::Missing, Outcome::Done(_), Outcome::Missing]),
+            "{outcomes:?}"
+        );
+        assert_eq!(names(fs.as_ref(), ""), ["1"]);
     }
 }

@@ -9,7 +9,7 @@ mod rename;
 mod resolve;
 
 use super::probe::Probed;
-use super::{OWN_DIR, OpenError, bad_path, is_path, lock_own};
+use super::{OWN_DIR, OpenError, bad_path, is_own, is_path, lock_own};
 use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::{NameRules, System};
 use bifold_tree::{Names, is_name};
@@ -146,11 +146,6 @@ impl NativeFs {
             ),
         }
     }
-
-    /// Whether a name of the root is the engine's own directory.
-    fn is_own(&self, name: &str) -> bool {
-        self.rules.same(name, OWN_DIR)
-    }
 }
 
 impl Fs for NativeFs {
@@ -197,7 +192,7 @@ impl Fs for NativeFs {
                 continue;
             }
             let (tree_name, unnamed) = self.name_in_tree(name.to_bytes());
-            if at_root && self.is_own(&tree_name) {
+            if at_root && is_own(&self.rules, &tree_name) {
                 continue;
             }
             let fd = dir.fd().map_err(error)?;
@@ -364,5 +359,7 @@ impl Fs for NativeFs {
     }
 }
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod tests;

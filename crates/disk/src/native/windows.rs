@@ -8,7 +8,7 @@ mod errors;
 mod handle;
 
 use super::probe::Probed;
-use super::{OWN_DIR, OpenError, bad_path, is_path, lock_own};
+use super::{OWN_DIR, OpenError, bad_path, is_own, is_path, lock_own};
 use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::NameRules;
 use bifold_tree::{Kind, Names, Stat, is_name};
@@ -217,7 +217,7 @@ impl Fs for NativeFs {
                 ));
                 continue;
             };
-            if at_root && self.rules.same(&tree_name, OWN_DIR) {
+            if at_root && is_own(&self.rules, &tree_name) {
                 continue;
             }
             match look(&dir.join(&name)) {

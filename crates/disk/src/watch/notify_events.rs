@@ -4,7 +4,7 @@
 use super::batch::Batch;
 use super::{Tell, WatchError, Watched};
 use crate::names::NameRules;
-use crate::native::OWN_DIR;
+use crate::native::is_own;
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::io;
@@ -159,7 +159,7 @@ impl Watch {
         for part in path.strip_prefix(&self.root).ok()?.components() {
             let Component::Normal(name) = part else { return None };
             let Some(name) = self.rules.to_tree(name) else { break };
-            if tree.is_empty() && self.rules.same(&name, OWN_DIR) {
+            if tree.is_empty() && is_own(&self.rules, &name) {
                 return None;
             }
             if !tree.is_empty() {

@@ -1,7 +1,8 @@
 //! Planning and applying, as the core sees it.
 
+use crate::core::decide::Waiting;
 use crate::core::host::{Held, Phase};
-use crate::core::{Commit, Core, Decide, Decided, Effect, Side, Taken, ToApply, happened};
+use crate::core::{Commit, Core, Decided, Effect, Side, Taken, ToApply, happened};
 use bifold_disk::apply::{Applied, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
@@ -88,6 +89,7 @@ impl Core {
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
+        (host.makes_room, host.deferred) = (false, false);
         (host.rest_ignored, host.rest_left_out) = (true, true);
         self.commit(
             id,
@@ -226,6 +228,7 @@ impl Core {
                     );
                 }
                 Outcome::Ignored => {}
+                Outcome::Deferred => host.deferred = true,
                 Outcome::Failed(problem) => {
                     host.failures.insert(path, problem.clone());
                 }
@@ -276,8 +279,8 @@ impl Core {
         let look_again: Vec<String> = std::mem::take(&mut host.look_again).into_iter().collect();
         // The rest is planned at once; but what failed only with a change or a retry. If all of a part failed, the whole is
         // planned, so that nothing waits behind what cannot be done.
-        host.plan_whole = partial && !progress;
-        host.plan_due |= progress || host.plan_whole;
+        host.plan_whole = partial && !progress && !host.makes_room && !host.deferred;
+        host.plan_due |= progress || host.plan_whole || host.makes_room || host.deferred;
         if std::mem::take(&mut host.new_rules) {
             // What was left out may be no more, and the other way round.
             host.dirty = Some(Scope::All);
@@ -299,7 +302,7 @@ impl Core {
             self.dirty(id, Scope::Paths(look_again));
         }
         for (path, nodes) in lacking {
-            let said = |d: &Decide| d.side == Side::Deleted && d.path.trim_matches('/') == path;
+            let said = |d: &Waiting| d.decide.side == Side::Deleted && d.decide.path.trim_matches('/') == path;
             if let Some(said) = self.decisions.iter().position(said) {
                 self.decisions.remove(said);
                 self.give_up(id, path, nodes);

@@ -1,9 +1,9 @@
 //! Deciding conflicts: by what a person said of a path, else by the rule. The first replica decides, once it has heard all that
 //! the others have; a decision is a write like any other, and reaches the others as one.
 
-use crate::core::host::Host;
+use crate::core::host::{Host, Phase};
 use crate::core::{Commit, Core, Prefer};
-use bifold_tree::{Conflict, ConflictKind, Content, ContentId, NodeId, Pick, ReplicaId};
+use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Dot, NodeId, Pick, ReplicaId};
 use std::collections::BTreeSet;
 
 /// A person's decision.
@@ -24,6 +24,14 @@ pub enum Side {
     Both,
     /// Nothing: of an edit of something deleted.
     Deleted,
+}
+
+/// A decision that was not used yet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) decide: Decide,
+    /// The sides that there were when it was made; `None` where that is not known, as the disks were not looked at before.
+    about: Option<BTreeSet<Dot>>,
 }
 
 /// What was decided in this run, and what became of the side that lost.
@@ -57,6 +65,31 @@ pub enum Taken {
 }
 
 impl Core {
+    /// A person decides.
+    pub(crate) fn decision(&mut self, decide: Decide) {
+        let first = self.order.first().copied();
+        let host = first.and_then(|id| self.hosts.get_mut(&id)).filter(|host| host.looked);
+        let conflicts = host.map(|host| host.replica.conflicts());
+        let about = conflicts.map(|conflicts| {
+            let at = conflicts.iter().filter(|c| self.is_at(c, &decide.path));
+            at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect()
+        });
+        self.decisions.push(Waiting { decide, about });
+        self.replan();
+        self.decide_amid_steps();
+    }
+
+    /// A decision does not wait for the steps that are being taken: what comes of it is planned after them.
+    pub(crate) fn decide_amid_steps(&mut self) {
+        let first = self.order.first().copied();
+        if let Some((id, host)) = first.and_then(|id| Some((id, self.hosts.get(&id)?)))
+            && matches!(host.phase, Phase::Applying(_))
+            && host.halted.is_none()
+        {
+            self.decide(id);
+        }
+    }
+
     pub(crate) fn decide(&mut self, id: ReplicaId) {
         if self.order.first() != Some(&id) || (self.decisions.is_empty() && self.settings.prefer == Prefer::Ask) {
             return;
@@ -73,8 +106,14 @@ impl Core {
         let mut decided = false;
         let mut used = BTreeSet::new();
         for conflict in conflicts {
-            let said = self.decisions.iter().position(|d| self.is_at(&conflict, &d.path));
-            let side = said.map(|at| self.decisions[at].side);
+            let mut said = self.decisions.iter().position(|d| self.is_at(&conflict, &d.decide.path));
+            // What came since then, nobody decided on.
+            let is_old = |about: &BTreeSet<Dot>| conflict.sides.iter().any(|side| !about.contains(&side.dot));
+            if let Some(at) = said.filter(|at| self.decisions[*at].about.as_ref().is_some_and(is_old)) {
+                used.insert(at);
+                said = None;
+            }
+            let side = said.map(|at| self.decisions[at].decide.side);
             let before = self.decided.len();
             let rule = match (side, self.settings.prefer) {
                 (Some(Side::Replica(r)), _) => Prefer::Replica(r),

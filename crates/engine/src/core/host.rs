@@ -1,6 +1,6 @@
 //! A replica that this program hosts, and what it is doing.
 
-use crate::core::ScanEnd;
+use crate::core::{Halted, ScanEnd};
 use bifold_chunk::ChunkList;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
@@ -38,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) rest_left_out: bool,
     /// Its disk was never taken in.
     pub(crate) joining: bool,
+    /// Its disk was looked at since it was attached.
+    pub(crate) looked: bool,
     /// What is to be scanned next.
     pub(crate) dirty: Option<Scope>,
     pub(crate) scope: Scope,
@@ -49,7 +51,7 @@ pub(crate) struct Host {
     /// Something changed that may have to be shown.
     pub(crate) plan_due: bool,
     /// Why nothing is done with it.
-    pub(crate) halted: Option<String>,
+    pub(crate) halted: Option<Halted>,
     pub(crate) allowed: bool,
     pub(crate) held: Option<Held>,
     /// When files were removed lately, milliseconds since 1970, and how many.
@@ -69,6 +71,10 @@ pub(crate) struct Host {
     pub(crate) steps_done: u64,
     /// Steps taken before the plan that is being applied.
     pub(crate) steps_before: u64,
+    /// The steps that are being taken are to make room for something that waits.
+    pub(crate) makes_room: bool,
+    /// There was no time for some of them.
+    pub(crate) deferred: bool,
     /// The next plan is to be for everything.
     pub(crate) plan_whole: bool,
     pub(crate) moved: Moved,
@@ -112,12 +118,15 @@ impl Host {
             again: 0,
             steps_done: 0,
             steps_before: 0,
+            makes_room: false,
+            deferred: false,
             plan_whole: false,
             moved: Moved::default(),
             ignore: None,
             new_rules: false,
             rest_ignored: false,
             rest_left_out: false,
+            looked: false,
             unfinished: false,
             unwatched: None,
         }

@@ -75,8 +75,8 @@ impl Core {
         let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else {
             return;
         };
-        if let ScanEnd::NotTheRoot(reason) = &end {
-            host.halted = Some(reason.clone());
+        if let ScanEnd::NotTheRoot(why) = &end {
+            host.halted = Some(why.clone());
         }
         if !Host::is_complete(&end) {
             host.survey = Survey::new();
@@ -160,6 +160,7 @@ impl Core {
         let observed = host.replica.observe(survey, self.wall_ms);
         let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
         host.joining = false;
+        host.looked = true;
         host.phase = Phase::Idle;
         host.plan_due = true;
         let chunks = std::mem::take(&mut host.chunks);
@@ -195,7 +196,8 @@ impl Core {
                 };
                 let first = other_waits && goes_first;
                 let spoke = self.spoke_ms.get(&(id, *other));
-                let silent = spoke.is_some_and(|ms| self.wall_ms.saturating_sub(*ms) > SILENCE_MS);
+                // (Either way: a clock that went back says nothing of how long it was.)
+                let silent = spoke.is_some_and(|ms| self.wall_ms.abs_diff(*ms) > SILENCE_MS);
                 !(halted || session.heard_all() || first || silent)
             })
     }

@@ -1,7 +1,7 @@
 //! What the faces of the program see: one whole status, made anew whenever it is asked for.
 
 use crate::core::host::Phase;
-use crate::core::{Core, Decided};
+use crate::core::{Core, Decided, Halted};
 use bifold_disk::stage::Moved;
 use bifold_tree::{ConflictKind, Content, Problem, ReplicaId};
 
@@ -43,7 +43,7 @@ pub struct HostStatus {
     /// What it is doing.
     pub state: HostState,
     /// Why it is halted.
-    pub halted: Option<String>,
+    pub halted: Option<Halted>,
     /// Files and links.
     pub files: usize,
     /// Directories.
@@ -98,7 +98,7 @@ impl Core {
             hosts,
             conflicts: self.conflicts(),
             decided: self.decided.clone(),
-            undecided: self.decisions.iter().map(|d| d.path.clone()).collect(),
+            undecided: self.decisions.iter().map(|d| d.decide.path.clone()).collect(),
         }
     }
 

@@ -152,8 +152,8 @@ fn explain(
         {
             say.push(problem.message.clone());
         }
-        if let Some(why) = host.halted {
-            say.push(why);
+        if let Some(halted) = host.halted {
+            say.push(halted.why);
         }
         if let Some((removals, overwrites, files)) = host.held {
             say.push(format!(

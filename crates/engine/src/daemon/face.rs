@@ -33,6 +33,10 @@ pub enum TroubleKind {
     Unreachable,
     /// The disk, the index, or the system.
     Failed,
+    /// Another directory stands where the folder was: it can be merged as new, by `rejoin`.
+    NotTheRoot,
+    /// The folder's index cannot be read: it can be made anew, by `rebuild`.
+    IndexDamaged,
 }
 
 impl Trouble {
@@ -82,6 +86,31 @@ pub enum FolderState {
     Offline,
     /// Nothing is done with it, for the reason given.
     Halted,
+}
+
+impl FolderState {
+    /// What people read.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            FolderState::UpToDate => "up to date",
+            FolderState::Syncing => "syncing",
+            FolderState::NeedsYou => "needs you",
+            FolderState::Paused => "paused",
+            FolderState::Offline => "offline",
+            FolderState::Halted => "halted",
+        }
+    }
+}
+
+/// What lets a halted folder go on, if a person wants it. Neither deletes anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// What is in its place now is merged as new.
+    Rejoin,
+    /// Its index is set aside, and made anew from its files.
+    Rebuild,
 }
 
 /// How much is to be done.
@@ -163,6 +192,8 @@ pub struct HostedShare {
     pub state: FolderState,
     /// Why it is halted.
     pub why: Option<String>,
+    /// If it is halted: what can be done here about it, beside putting right what `why` says.
+    pub remedy: Option<Remedy>,
 }
 
 /// A folder.
@@ -179,6 +210,10 @@ pub struct FolderStatus {
     pub state: FolderState,
     /// Why it is halted, or what a person has to know.
     pub why: Option<String>,
+    /// If it is halted: what can be done here about it, beside putting right what `why` says.
+    pub remedy: Option<Remedy>,
+    /// Until when it is paused, milliseconds since 1970, if it goes on by itself then.
+    pub paused_until_ms: Option<u64>,
     /// What this device may do.
     pub role: Role,
     /// Files and links.
@@ -258,6 +293,16 @@ pub struct Add {
 pub struct Which {
     /// Which; all of them if it is not said, where that makes sense.
     pub folder: Option<String>,
+}
+
+/// Pauses folders.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema, Type)]
+pub struct Pause {
+    /// Which; all of them if it is not said.
+    pub folder: Option<String>,
+    /// For how long, in seconds; until they are resumed if it is not said.
+    #[serde(default)]
+    pub for_s: Option<u64>,
 }
 
 /// Invites someone.
@@ -684,6 +729,8 @@ pub enum Event {
     },
     /// Changes are about to be applied.
     Applying {
+        /// The folder's id.
+        id: String,
         /// The folder's name.
         folder: String,
         /// Where: the path of the replica.
@@ -694,6 +741,8 @@ pub enum Event {
     },
     /// How far they are.
     Progress {
+        /// The folder's id.
+        id: String,
         /// The folder's name.
         folder: String,
         /// Bytes brought.

@@ -1,12 +1,13 @@
 //! Fetching bytes from the devices that a folder is shared with: small contents many at a time, the chunks of large ones from all who
 //! have them at once.
 
-use bifold_chunk::{Chunk, ChunkId, Manifest, unpack};
+use bifold_chunk::{Arriving, Chunk, ChunkId, Manifest, unpack};
 use bifold_disk::far::Far;
 use bifold_net::limits::Limits;
 use bifold_net::link::{Answer, Item, Peer};
 use bifold_protocol::content::{Lane, MAX_ANSWER_BYTES, MAX_WANTED, Request, Wanted};
 use bifold_tree::ContentId;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
@@ -56,8 +57,11 @@ async fn next(answer: &mut Answer, limit: usize) -> Result<Option<Vec<u8>>, Stri
     match answer.next().await? {
         Item::Absent => Ok(None),
         Item::Bytes(packing, bytes) => {
-            let unpacked = unpack(packing, &bytes, limit).map_err(|e| e.to_string())?;
-            Ok(Some(unpacked.into_owned()))
+            let unpacked = match unpack(packing, &bytes, limit).map_err(|e| e.to_string())? {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(unpacked) => Some(unpacked),
+            };
+            Ok(Some(unpacked.unwrap_or(bytes)))
         }
     }
 }
@@ -124,9 +128,16 @@ impl Far for Fetcher {
                 };
                 let mut answer = self.ask(&peer, Lane::Interactive, wanted).await?;
                 let mut nodes = Vec::new();
+                let mut arriving = Arriving::new(content);
+                let mut bytes = 0;
                 while let Some(node) = next(&mut answer, bifold_chunk::MAX_NODE_BYTES).await? {
+                    if !arriving.takes(&node) {
+                        return Err("a list of chunks with parts that do not belong to it".into());
+                    }
+                    bytes += node.len();
                     nodes.push(node);
-                    if nodes.len() > Manifest::most_nodes(size) {
+                    // (What names the nodes of a level is less than that level.)
+                    if nodes.len() > Manifest::most_nodes(size) || bytes > 2 * bifold_chunk::max_encoded_bytes(size) {
                         return Err("a list of chunks without end".into());
                     }
                 }

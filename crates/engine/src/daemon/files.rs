@@ -82,6 +82,9 @@ pub(crate) struct FolderFile {
     pub(crate) shares: Vec<PathBuf>,
     #[serde(default)]
     pub(crate) paused: bool,
+    /// Until when it is paused, milliseconds since 1970; if that is not said, until a person resumes it.
+    #[serde(default)]
+    pub(crate) paused_until_ms: Option<u64>,
     /// This device's own replica is to join as new, as its index or disk was put back.
     #[serde(default)]
     pub(crate) rejoin: bool,
@@ -106,6 +109,7 @@ impl FolderFile {
             path,
             shares: Vec::new(),
             paused: false,
+            paused_until_ms: None,
             rejoin: false,
             rejoin_shares: Vec::new(),
             root: String::new(),
@@ -264,6 +268,18 @@ fn replace(from: &Path, to: &Path) -> std::io::Result<()> {
 fn damaged(path: &Path) -> Trouble {
     Trouble::new(TroubleKind::Failed, format!("{} is damaged", path.display()))
         .hint("Put it back from a backup, or move it away and join the folder again: its files are merged as a union.")
+}
+
+/// Whether bytes are a folder's file, all of which can be understood.
+#[must_use]
+pub fn is_folder_file(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<FolderFile>(bytes).is_ok_and(|file| file.number().is_some() && file.read_roster().is_some())
+}
+
+/// Whether bytes are a home's file.
+#[must_use]
+pub fn is_home_file(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<HomeFile>(bytes).is_ok()
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Trouble> {

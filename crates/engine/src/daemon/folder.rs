@@ -1,9 +1,9 @@
 //! A folder that runs: its loop, in a thread of its own.
 
 use crate::carry::{Carrier, why_another};
-use crate::core::{Core, Input, Settings};
+use crate::core::{Core, Halted, Input, Settings};
 use crate::daemon::face::{Trouble, TroubleKind};
-use crate::open::{OpenError, OpenOptions, open, why_another as why_not};
+use crate::open::{OpenError, OpenOptions, open, why_not_the_root};
 use crate::root::{Root, RootSpec, identity};
 use crate::run::{Door, Event, Loop, Others, RunOptions, random};
 use crate::watching::{self, Watching};
@@ -12,7 +12,7 @@ use bifold_disk::fs::FsError;
 use bifold_disk::native::NativeFs;
 use bifold_disk::root::{Found, look};
 use bifold_protocol::Message;
-use bifold_store::{FolderId, Store, StoreError};
+use bifold_store::{FolderId, RootIdentity, Store, StoreError};
 use bifold_tree::ReplicaId;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 const LAST_WAIT: Duration = Duration::from_secs(2);
 /// A disk that was never taken in waits so long for another device, that what both have gets one node.
 const AWAITED_MS: u64 = 10_000;
-/// What may wait for a loop before those who tell have to: inputs, and nodes in them.
+/// What may wait for a loop before those who tell have to: inputs, and nodes and numbers in them.
 const MOST_WAITING: usize = 50_000;
 /// How long they wait then, before the device that says so much is left.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -106,11 +106,17 @@ pub(crate) struct Missing {
     pub(crate) path: PathBuf,
     /// What it shows when it is there.
     pub(crate) replica: ReplicaId,
-    pub(crate) why: String,
+    pub(crate) halted: Halted,
+    /// What was there instead.
+    identity: RootIdentity,
 }
 
 impl Missing {
+    /// Whether something else is there than was: what that is, is found out when it is opened.
     fn is_back(&self) -> bool {
+        if identity(&self.path) != self.identity {
+            return true;
+        }
         let marker = NativeFs::open_read_only(&self.path).map(|fs| look(&fs));
         matches!(marker, Ok(Ok(Found::Marker(marker))) if marker.replica == self.replica.to_string())
     }
@@ -125,9 +131,10 @@ pub(crate) struct Looking {
 }
 
 impl Looking {
-    /// Looks, and halts what is not what it was. Whether all is there that was not. For a thread that may wait.
+    /// Looks, and halts what is not what it was. Whether the folder is to be opened anew: what was gone is there again, or another directory
+    /// is in its place. For a thread that may wait.
     pub(crate) fn look(self, halted: bool) -> bool {
-        let mut all_well = true;
+        let (mut all_well, mut replaced) = (true, false);
         for root in self.roots.iter().filter_map(Weak::upgrade) {
             // (Looked at twice: a marker that is just being replaced may be missed once.)
             let why = why_another(&root).and_then(|_| {
@@ -136,10 +143,11 @@ impl Looking {
             });
             if let Some(why) = why {
                 all_well = false;
+                replaced |= root.path.is_dir() && matches!(root.fs.stat(""), Ok(None));
                 let _ = self.door.put(Input::Halt(root.replica, why));
             }
         }
-        all_well && (halted || self.missing.iter().any(Missing::is_back))
+        (halted && (all_well || replaced)) || (all_well && self.missing.iter().any(Missing::is_back))
     }
 }
 
@@ -158,7 +166,7 @@ pub(crate) struct Pump {
 
 #[derive(Default)]
 struct Waiting {
-    /// How much there is: inputs, and the nodes in them.
+    /// How much there is: inputs, and the nodes and numbers in them.
     weight: AtomicUsize,
     less: Notify,
 }
@@ -195,12 +203,17 @@ impl Pump {
 }
 
 fn weight(input: &Input) -> usize {
-    match input {
-        Input::Message {
-            message: Message::Records { nodes, .. },
-            ..
-        } => 1 + nodes.len(),
-        _ => 1,
+    let Input::Message { message, .. } = input else {
+        return 1;
+    };
+    1 + match message {
+        Message::Offer { have, heard, .. } => have.0.len() + heard.len(),
+        Message::Records { nodes, complete } => {
+            let told = complete.iter().flat_map(|c| c.acks.values().chain([&c.have]));
+            nodes.len() + told.map(|vector| 1 + vector.0.len()).sum::<usize>()
+        }
+        Message::Lacks(nodes) => nodes.len(),
+        Message::Shows(answer) => answer.of.len() + answer.shown.iter().map(|(s, _)| 1 + s.contents.len()).sum::<usize>(),
     }
 }
 
@@ -289,9 +302,9 @@ fn leave_out(spec: &mut FolderSpec, store: &Store) -> Result<Vec<Missing>, Troub
     for i in (1..spec.roots.len()).rev() {
         let path = &spec.roots[i];
         let Some(known) = store.replica_by_root(path)? else { continue };
-        let why = match NativeFs::open_read_only(path) {
-            Err(e) => Some(format!("{e}; it is taken in again when it is there")),
-            Ok(fs) => why_not(
+        let halted = match NativeFs::open_read_only(path) {
+            Err(e) => Some(Halted::because(format!("{e}. It is taken in again when it is there"))),
+            Ok(fs) => why_not_the_root(
                 store,
                 &RootSpec {
                     name: String::new(),
@@ -302,14 +315,15 @@ fn leave_out(spec: &mut FolderSpec, store: &Store) -> Result<Vec<Missing>, Troub
                 },
             )?,
         };
-        if let Some(why) = why {
+        if let Some(halted) = halted {
             spec.names.remove(i);
             let path = spec.roots.remove(i);
-            tracing::warn!(path = %path.display(), why, "goes on without a share");
+            tracing::warn!(path = %path.display(), %halted, "goes on without a share");
             missing.push(Missing {
+                identity: identity(&path),
                 path,
                 replica: known.id,
-                why,
+                halted,
             });
         }
     }
@@ -398,27 +412,13 @@ fn run(
     result.map(drop).map_err(|e| Trouble::new(TroubleKind::Failed, e.to_string()))
 }
 
-/// What to say to the daemon, where a message is for `bifold sync`.
-pub(crate) fn for_daemon(message: &str) -> String {
-    message
-        .replace("say --rejoin", "say bifold rejoin FOLDER")
-        .replace("Put it back, and start again", "Put it back: it then goes on by itself")
-}
-
-/// The same, of a share.
-pub(crate) fn for_share(message: &str) -> String {
-    for_daemon(message).replace("bifold rejoin FOLDER", "bifold rejoin with the path of the share")
-}
-
 impl From<StoreError> for Trouble {
     fn from(e: StoreError) -> Trouble {
-        let damaged = matches!(e, StoreError::Damaged { .. });
-        let trouble = Trouble::new(TroubleKind::Failed, e.to_string());
-        if damaged {
-            trouble.hint("Say bifold rebuild FOLDER: the index is set aside and made anew, the files are merged as a union, and nothing is deleted.")
-        } else {
-            trouble
-        }
+        let kind = match e {
+            StoreError::Damaged { .. } => TroubleKind::IndexDamaged,
+            _ => TroubleKind::Failed,
+        };
+        Trouble::new(kind, e.to_string())
     }
 }
 
@@ -426,7 +426,7 @@ impl From<OpenError> for Trouble {
     fn from(e: OpenError) -> Trouble {
         match e {
             OpenError::Store(e) => e.into(),
-            e @ OpenError::NotTheRoot(_) => Trouble::new(TroubleKind::Failed, for_daemon(&e.to_string())),
+            e @ OpenError::NotTheRoot(_) => Trouble::new(TroubleKind::NotTheRoot, e.to_string()),
             e => Trouble::new(TroubleKind::Failed, e.to_string()),
         }
     }

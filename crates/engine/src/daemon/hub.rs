@@ -209,7 +209,7 @@ impl Daemon {
             match event {
                 NetEvent::Up(peer) => self.up(&peer),
                 NetEvent::Down(peer, why) => self.down(&peer, &why, &mut tell),
-                NetEvent::Packet(peer, packet) => {
+                NetEvent::Packet(peer, packet, _room) => {
                     self.packet(&peer, packet, &mut tell);
                     said_by = Some(peer);
                 }
@@ -339,7 +339,10 @@ impl Daemon {
             }
             Packet::Close { folder, reason } => {
                 tracing::info!(?peer, folder, reason, "does not share the folder now");
-                if let Some(folder) = self.lock().folders.get_mut(&folder) {
+                // (Of a stranger it means nothing.)
+                let mut state = self.lock();
+                let folder = state.folders.get_mut(&folder);
+                if let Some(folder) = folder.filter(|f| f.roster.admits(&peer.device().0)) {
                     folder.unlink(peer.device(), tell);
                     folder.refused.insert(peer.device(), reason);
                 }

@@ -1,11 +1,11 @@
 //! Looking at folders, for whoever asks.
 
-use crate::core::{Core, HostState, ListedConflict, Side as CoreSide, Taken};
+use crate::core::{Core, Halted, HostState, ListedConflict, Side as CoreSide, Taken};
 use crate::daemon::face::{
     Conflict, ConnectionKind, DeviceStatus, Direction, FolderDevice, FolderState, FolderStatus, HeldChange, HostedShare,
-    PathProblem, Pending, PendingItem, Side, Trouble, TroubleKind, Which,
+    PathProblem, Pending, PendingItem, Remedy, Side, Trouble, TroubleKind, Which,
 };
-use crate::daemon::folder::{Missing, for_daemon, for_share};
+use crate::daemon::folder::Missing;
 use crate::daemon::hub::connection;
 use crate::daemon::{Daemon, not_found, role_of};
 use crate::run::wall_ms;
@@ -45,6 +45,11 @@ fn pending(behind: &Behind) -> Pending {
         bytes: behind.bytes,
         wire_bytes: behind.bytes,
     }
+}
+
+/// Of sizes as others said them.
+fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 impl Daemon {
@@ -93,12 +98,12 @@ impl Daemon {
                         let lacking: Vec<_> = lacking.collect();
                         // (Of very many it is not found out which are here already.)
                         here.wire_bytes = if lacking.len() > MOST_LISTED {
-                            lacking.iter().map(|(_, size)| size).sum()
+                            total(lacking.iter().map(|(_, size)| *size))
                         } else {
                             let far = lacking
                                 .iter()
                                 .filter(|(content, _)| carrier.places_of(core, *content).is_empty());
-                            far.map(|(_, size)| size).sum()
+                            total(far.map(|(_, size)| *size))
                         };
                     }
                     let only_here = if core.reads() { only_here(core, me) } else { Vec::new() };
@@ -155,6 +160,12 @@ impl Daemon {
                 Some(hint) => format!("{}. {hint}", t.message),
                 None => t.message.clone(),
             }),
+            remedy: folder.trouble.as_ref().and_then(|t| match t.kind {
+                TroubleKind::NotTheRoot => Some(Remedy::Rejoin),
+                TroubleKind::IndexDamaged => Some(Remedy::Rebuild),
+                _ => None,
+            }),
+            paused_until_ms: None,
             role: folder
                 .roster
                 .role(&self.me().0)
@@ -180,7 +191,8 @@ impl Daemon {
         }
         if folder.file.paused {
             status.state = FolderState::Paused;
-            status.why = None;
+            (status.why, status.remedy) = (None, None);
+            status.paused_until_ms = folder.file.paused_until_ms;
         }
         let mut roots: Vec<PathBuf> = std::iter::once(&folder.file.path)
             .chain(&folder.file.shares)
@@ -198,6 +210,7 @@ impl Daemon {
                     path: path.clone(),
                     state: status.state,
                     why: None,
+                    remedy: None,
                 })
                 .collect();
             return Ok(status);
@@ -590,6 +603,10 @@ pub(crate) fn word_of(taken: &Taken) -> String {
     }
 }
 
+fn remedy(halted: Option<&Halted>) -> Option<Remedy> {
+    halted.is_some_and(|halted| halted.rejoin).then_some(Remedy::Rejoin)
+}
+
 /// Fills in what the loop knows.
 fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf], missing: &[Missing]) {
     let connected = status.devices.iter().any(|d| d.connection != ConnectionKind::None);
@@ -637,7 +654,8 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf], missing: 
         if i == 0 {
             (status.files, status.dirs) = (host.files as u64, host.dirs as u64);
             status.state = state;
-            status.why = host.halted.as_deref().map(for_daemon);
+            status.why = host.halted.as_ref().map(|halted| halted.why.clone());
+            status.remedy = remedy(host.halted.as_ref());
         } else {
             if state == FolderState::Syncing && status.state == FolderState::UpToDate {
                 status.state = FolderState::Syncing;
@@ -648,7 +666,8 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf], missing: 
             status.hosts.push(HostedShare {
                 path,
                 state,
-                why: host.halted.as_deref().map(for_share),
+                why: host.halted.as_ref().map(|halted| halted.why.clone()),
+                remedy: remedy(host.halted.as_ref()),
             });
         }
     }
@@ -659,7 +678,8 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf], missing: 
         status.hosts.push(HostedShare {
             path: share.path.clone(),
             state: FolderState::Halted,
-            why: Some(for_share(&share.why)),
+            why: Some(share.halted.why.clone()),
+            remedy: remedy(Some(&share.halted)),
         });
     }
     for path in &looked.only_here {

@@ -3,7 +3,8 @@
 use super::faults::denied;
 use super::power::Change;
 use super::state::{Ino, Node, ROOT};
-use super::{Disk, SimFs};
+use super::{Deed, Disk, SimFs};
+use crate::faults::{Fault, on};
 use bifold_disk::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use bifold_tree::{Names, Stat};
 use std::io;
@@ -31,16 +32,20 @@ impl Disk {
         self.traits.rules.to_disk(name).to_string_lossy().into_owned()
     }
 
-    /// The object at a path of the tree's names; links on the way lead nowhere.
+    /// The object at a path of the tree's names, whatever is wrong with the disk; links on the way lead nowhere.
     pub(super) fn find(&self, path: &str) -> Option<Ino> {
-        self.walk(path).ok().flatten()
+        self.go(path, false).ok().flatten()
     }
 
     fn walk(&self, path: &str) -> FsResult<Option<Ino>> {
+        self.go(path, true)
+    }
+
+    fn go(&self, path: &str, faults: bool) -> FsResult<Option<Ino>> {
         let mut at = ROOT;
         for name in path.split('/').filter(|n| !n.is_empty()) {
             match &self.state.inode(at).node {
-                Node::Dir(_) if self.faults.unreadable.contains(&at) => return Err(denied()),
+                Node::Dir(_) if faults && self.faults.unreadable.contains(&at) => return Err(denied()),
                 Node::Link(_) => return Err(FsError::Other(io::Error::other("a symbolic link is in the way (simulated)"))),
                 Node::Dir(_) => {}
                 _ => return Ok(None),
@@ -77,9 +82,9 @@ impl Disk {
         })
     }
 
-    fn writable(&self, dir: Ino) -> FsResult<()> {
+    fn writable(&mut self, dir: Ino) -> FsResult<()> {
         if self.faults.unwritable.contains(&dir) {
-            Err(denied())
+            Err(self.faults.denied())
         } else {
             Ok(())
         }
@@ -138,6 +143,25 @@ impl Disk {
         Ok(())
     }
 
+    /// What is at a path of the user's, that the engine has just put there, is told to whoever looks on.
+    fn witnessed(&self, paths: &[&str]) {
+        let Some(witness) = &self.witness else { return };
+        for path in paths.iter().filter(|path| is_users(path)) {
+            let there = self.find(path).map(|ino| &self.state.inode(ino).node);
+            if let Some(Node::File { bytes, .. }) = there {
+                witness(Deed::Shows(path, bytes));
+            }
+        }
+    }
+
+    /// The engine takes a file away, or begins to write one.
+    fn witness(&self, deed: Deed<'_>) {
+        let (Deed::Shows(path, _) | Deed::Removes(path) | Deed::Writes(path)) = &deed;
+        if let Some(witness) = self.witness.as_ref().filter(|_| is_users(path)) {
+            witness(deed);
+        }
+    }
+
     /// Whoever watches is told of what the engine moved, too: what users do with it meanwhile was told by the old path.
     fn moved(&mut self, paths: &[&str]) {
         let users = paths.iter().filter(|path| !path.starts_with(OWN));
@@ -167,9 +191,17 @@ impl Disk {
     }
 }
 
+fn is_users(path: &str) -> bool {
+    path != OWN && !path.strip_prefix(OWN).is_some_and(|rest| rest.starts_with('/'))
+}
+
 impl SimFs {
     /// A call of the engine begins: what was to happen first happens; then the disk does or does not do it.
     fn call(&self) -> FsResult<MutexGuard<'_, Disk>> {
+        self.called(false)
+    }
+
+    fn called(&self, writes: bool) -> FsResult<MutexGuard<'_, Disk>> {
         let mut disk = self.lock();
         disk.calls += 1;
         if disk.act.as_ref().is_some_and(|(at, _)| disk.calls > *at)
@@ -185,17 +217,18 @@ impl SimFs {
         if !disk.mounted {
             return Err(FsError::NotFound);
         }
-        disk.faults.call()?;
+        self.moments.pass_ns(disk.faults.slow_ns);
+        disk.faults.call(writes)?;
         Ok(disk)
     }
 
     /// A call that changes something.
     fn change(&self, paths: &[&str]) -> FsResult<MutexGuard<'_, Disk>> {
-        let users = |path: &&str| *path != OWN && !path.starts_with(".bifold/");
-        if paths.iter().any(users) {
+        if paths.iter().any(|path| is_users(path)) {
             let mut disk = self.lock();
             disk.touches += 1;
-            if disk.touch_act.as_ref().is_some_and(|(at, _)| disk.touches > *at)
+            let here = disk.touch_path.as_ref().is_none_or(|path| paths.contains(&path.as_str()));
+            if disk.touch_act.as_ref().is_some_and(|(at, _)| here && disk.touches > *at)
                 && let Some((_, act)) = disk.touch_act.take()
             {
                 drop(disk);
@@ -203,7 +236,7 @@ impl SimFs {
             }
         }
         self.moments.change();
-        self.call()
+        self.called(true)
     }
 
     pub(super) fn now(&self, disk: &Disk) -> i64 {
@@ -238,16 +271,16 @@ impl Fs for SimFs {
     }
 
     fn list(&self, path: &str) -> FsResult<Vec<(String, Entry)>> {
-        let disk = self.call()?;
+        let mut disk = self.call()?;
         let ino = disk.there(path)?;
         if disk.faults.unreadable.contains(&ino) {
-            return Err(denied());
+            return Err(disk.faults.denied());
         }
         let names = disk.state.dir(ino).ok_or(FsError::NotFound)?;
         let mut entries = Vec::new();
         for (name, ino) in names {
             match self.rules.to_tree(name.as_ref()) {
-                Some(name) if path.is_empty() && self.rules.same(&name, OWN) => {}
+                Some(name) if path.is_empty() && (name == OWN || self.rules.fold.case && name.eq_ignore_ascii_case(OWN)) => {}
                 Some(name) => entries.push((name, disk.entry(*ino))),
                 None => entries.push((name.clone(), Entry::Special("name that cannot be told to other systems"))),
             }
@@ -257,10 +290,12 @@ impl Fs for SimFs {
     }
 
     fn open(&self, path: &str) -> FsResult<Box<dyn ReadFile>> {
-        let disk = self.call()?;
+        let mut disk = self.call()?;
         let ino = disk.there(path)?;
+        if disk.faults.unreadable.contains(&ino) && disk.state.dir(ino).is_none() {
+            return Err(disk.faults.denied());
+        }
         match &disk.state.inode(ino).node {
-            Node::File { .. } if disk.faults.unreadable.contains(&ino) => Err(denied()),
             Node::File { .. } => Ok(Box::new(Reading {
                 fs: self.clone(),
                 ino,
@@ -281,6 +316,7 @@ impl Fs for SimFs {
 
     fn create(&self, path: &str) -> FsResult<Box<dyn WriteFile>> {
         let mut disk = self.change(&[path])?;
+        disk.witness(Deed::Writes(path));
         let now = self.now(&disk);
         let ino = disk.make(
             path,
@@ -312,6 +348,7 @@ impl Fs for SimFs {
         let mut disk = self.change(&[from, to])?;
         let now = self.now(&disk);
         disk.rename(from, to, now)?;
+        disk.witnessed(&[to]);
         disk.moved(&[to]);
         Ok(())
     }
@@ -320,12 +357,14 @@ impl Fs for SimFs {
         let mut disk = self.change(&[a, b])?;
         let now = self.now(&disk);
         disk.exchange(a, b, now)?;
+        disk.witnessed(&[a, b]);
         disk.moved(&[a, b]);
         Ok(())
     }
 
     fn remove_file(&self, path: &str) -> FsResult<()> {
         let mut disk = self.change(&[path])?;
+        disk.witness(Deed::Removes(path));
         let now = self.now(&disk);
         disk.remove(path, false, now)
     }
@@ -353,7 +392,10 @@ impl Fs for SimFs {
 
     fn sync(&self, paths: &[&str]) -> FsResult<()> {
         self.moments.change();
-        let mut disk = self.call()?;
+        let mut disk = self.called(true)?;
+        if on(Fault::NoSync) {
+            return Ok(());
+        }
         let disk = &mut *disk;
         for path in paths {
             if let Some(ino) = disk.find(path) {

@@ -3,6 +3,7 @@
 use super::power::Log;
 use super::state::{Ino, Node, ROOT};
 use super::{Disk, SimFs};
+use bifold_tree::Names;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,6 +37,18 @@ impl Disk {
             Some((stored, ino)) => (dir, stored, Some(ino)),
             None => (dir, name, None),
         }
+    }
+
+    /// A path in the tree's names, as far as it is there as the disk has them.
+    fn as_stored(&self, path: &str) -> String {
+        let mut at = Some(ROOT);
+        let names = path.split('/').map(|name| {
+            let there = at.and_then(|dir| self.state.lookup(dir, &self.on_disk(name), &self.traits.rules));
+            at = there.as_ref().map(|(_, ino)| *ino);
+            let stored = there.and_then(|(stored, _)| self.traits.rules.to_tree(stored.as_ref()));
+            stored.unwrap_or_else(|| name.to_owned())
+        });
+        names.collect::<Vec<_>>().join("/")
     }
 
     fn put(&mut self, path: &str, node: Node, now: i64) -> Ino {
@@ -81,10 +94,44 @@ impl SimFs {
         let mut disk = self.lock();
         let now = self.now(&disk);
         let disk = &mut *disk;
+        // A watcher tells names as the disk has them: before, and after.
+        let before: Vec<String> = paths.iter().map(|path| disk.as_stored(path)).collect();
         let done = act(disk, now);
-        disk.dirty.extend(paths.iter().map(|p| (*p).to_owned()));
+        let after: Vec<String> = paths.iter().map(|path| disk.as_stored(path)).collect();
+        disk.dirty.extend(before.into_iter().chain(after));
         disk.log = Log::new(&disk.state);
         done
+    }
+
+    /// Whether two paths are different, and one to this disk.
+    pub(crate) fn is_same(&self, a: &str, b: &str) -> bool {
+        a != b && self.rules.folds() && self.rules.fold(a) == self.rules.fold(b)
+    }
+
+    /// Whether one path is another to this disk, or below it.
+    pub(crate) fn is_within(&self, inner: &str, outer: &str) -> bool {
+        let folded = |path: &str| {
+            if self.rules.folds() {
+                self.rules.fold(path)
+            } else {
+                path.to_owned()
+            }
+        };
+        let (inner, outer) = (folded(inner), folded(outer));
+        inner
+            .strip_prefix(&outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether two paths are names of one object.
+    pub(crate) fn is_one_object(&self, a: &str, b: &str) -> bool {
+        let disk = self.lock();
+        disk.find(a).is_some_and(|ino| disk.find(b) == Some(ino))
+    }
+
+    /// Lets time go by.
+    pub(crate) fn pass_seconds(&self, seconds: i64) {
+        self.moments.pass_seconds(seconds);
     }
 
     /// Writes a file's bytes, in place if it is there.

@@ -146,7 +146,7 @@ impl Simulated {
     }
 }
 
-fn set(traits: &mut Traits, kind: DiskKind) {
+pub(crate) fn set(traits: &mut Traits, kind: DiskKind) {
     match kind {
         DiskKind::Folds => traits.rules.fold.case = true,
         DiskKind::Forms => traits.rules.fold.form = true,
@@ -163,7 +163,7 @@ fn set(traits: &mut Traits, kind: DiskKind) {
     }
 }
 
-fn do_act(fs: &SimFs, act: &Act) {
+pub(crate) fn do_act(fs: &SimFs, act: &Act) {
     match act {
         Act::Write(path, bytes) => {
             make_dirs(fs, path);

@@ -6,25 +6,32 @@ use bifold_disk::far::Far;
 use bifold_disk::stage::Origin;
 use bifold_tree::ContentId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where the bytes for a plan lie that other programs have.
 pub(super) struct Reachable {
     places: BTreeMap<ContentId, Vec<Origin>>,
     manifests: BTreeMap<ContentId, Manifest>,
+    /// Reads until the connection is cut.
+    left: Arc<AtomicU64>,
 }
 
 impl Reachable {
-    pub(super) fn new(wanted: impl Iterator<Item = ContentId>, others: &[&Program]) -> Reachable {
+    /// `left`: so many reads succeed before the connection is cut.
+    pub(super) fn new(wanted: impl Iterator<Item = ContentId>, others: &[&Program], left: Arc<AtomicU64>) -> Reachable {
         let (mut places, mut manifests) = (BTreeMap::new(), BTreeMap::new());
         for content in wanted {
             places.insert(content, others.iter().flat_map(|p| p.places_of(content)).collect());
             manifests.extend(others.iter().find_map(|p| p.manifest(content)).map(|m| (content, m)));
         }
-        Reachable { places, manifests }
+        Reachable { places, manifests, left }
     }
 
     fn read(&self, content: ContentId, offset: u64, size: usize) -> impl Iterator<Item = Vec<u8>> + '_ {
         self.places.get(&content).into_iter().flatten().filter_map(move |origin| {
+            let left = |left: u64| left.checked_sub(1);
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).ok()?;
             let mut file = origin.fs.open(&origin.path).ok()?;
             let mut bytes = vec![0; size];
             let mut filled = 0;
@@ -40,6 +47,10 @@ impl Reachable {
 }
 
 impl Far for Reachable {
+    fn at_once(&self) -> usize {
+        1 // one thing after the other, the same in every run
+    }
+
     fn contents(&self, wanted: &[(ContentId, u64)], take: &mut dyn FnMut(usize, &[u8]) -> bool) {
         for (i, (content, size)) in wanted.iter().enumerate() {
             let size = usize::try_from(*size).expect("a small file");

@@ -3,18 +3,20 @@
 use super::far::Reachable;
 use super::listing::{Listed, ListedProblem, Listing, word};
 use super::{Choice, Device, Mode, World};
+use crate::random::Random;
 use bifold_chunk::Manifest;
 use bifold_disk::apply::content_of;
 use bifold_disk::far::Far;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Origin;
+use bifold_disk::turns::{Turns, Work};
 use bifold_engine::carry::{Carrier, CarryError, Listener, Means, run_apply, run_read, run_scan};
 use bifold_engine::core::{Core, Decide, Effect, Input, Prefer, Side};
 use bifold_engine::open::{OpenOptions, open};
 use bifold_engine::root::RootSpec;
 use bifold_protocol::Message;
 use bifold_store::{FolderId, Store};
-use bifold_tree::{ContentId, ReplicaId};
+use bifold_tree::{ContentId, Projected, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -58,7 +60,7 @@ impl Program {
             path: device.path.clone(),
             identity: device.identity,
             fs: Arc::new(device.fs.clone()),
-            rejoin: false,
+            rejoin: members.iter().any(|m| world.rejoins(*m)),
         };
         let specs = members.iter().map(|m| spec(&world.devices[*m])).collect();
         let apart = world.mode == Mode::Apart;
@@ -116,14 +118,16 @@ impl Program {
         self.members[0]
     }
 
-    /// Two replicas are linked, or no more, of which one or both are here.
-    pub(super) fn link(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) {
+    /// Two replicas are linked, or no more, of which one or both are here. Returns how many messages are lost by that.
+    pub(super) fn link(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) -> usize {
         let late = |from, to| (from, to) == (a, b) || (from, to) == (b, a);
+        let before = self.inputs.len();
         self.inputs
             .retain(|input| !matches!(input, Input::Message { from, to, .. } if late(*from, *to)));
+        let lost = before - self.inputs.len();
         self.links
             .push_back(match (self.ids.contains(&a), self.ids.contains(&b), linked) {
-                (false, false, _) => return,
+                (false, false, _) => return lost,
                 (_, _, false) => Input::Disconnect(a, b),
                 (true, true, true) => Input::Connect(a, b),
                 (here, _, true) => Input::ConnectFar {
@@ -132,6 +136,7 @@ impl Program {
                     reads: false,
                 },
             });
+        lost
     }
 
     /// What people call the others.
@@ -139,11 +144,20 @@ impl Program {
         self.inputs.push_back(Input::Named(names));
     }
 
-    /// A message comes, if it is for one of these replicas.
-    pub(super) fn hear(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
+    /// A message comes, if it is for one of these replicas. Luck may have it come before what the disk is about to tell.
+    pub(super) fn hear(&mut self, from: ReplicaId, to: ReplicaId, message: &Message, luck: Option<&mut Random>) {
         if self.ids.contains(&to) {
             let message = message.clone();
-            self.inputs.push_back(Input::Message { from, to, message });
+            let of_disk = |input: &&Input| {
+                matches!(
+                    input,
+                    Input::Scanned(..) | Input::ScanEnded(..) | Input::Read(..) | Input::Applied(..) | Input::ApplyEnded(..)
+                )
+            };
+            let behind = self.inputs.iter().rev().take_while(of_disk).count();
+            let early = luck.map_or(0, |luck| luck.below(behind + 1));
+            self.inputs
+                .insert(self.inputs.len() - early, Input::Message { from, to, message });
         }
     }
 
@@ -177,10 +191,11 @@ impl Program {
                 Choice::Delete => Some(Side::Deleted),
             };
             let told = side.filter(|_| self.id(*device).is_some());
-            self.inputs.extend(told.map(|side| {
+            // (At once: it is about what the person has just seen listed.)
+            if let Some(side) = told {
                 let path = path.clone();
-                Input::Decide(Decide { path, side })
-            }));
+                self.inputs.push_front(Input::Decide(Decide { path, side }));
+            }
             told.is_none()
         });
         self.inputs.push_back(Input::Retry);
@@ -215,6 +230,34 @@ impl Program {
     pub(super) fn agrees_with(&self, all: impl Iterator<Item = ReplicaId>) -> bool {
         let mut others = all.filter(|id| !self.ids.contains(id));
         self.core.all_shown() && others.all(|there| self.core.agrees(self.ids[0], there))
+    }
+
+    /// What the disks should show, as the replicas have it.
+    pub(super) fn projections(&mut self) -> Vec<Vec<Projected>> {
+        let replicas = self
+            .ids
+            .iter()
+            .filter_map(|id| Some(self.core.replica_mut(*id)?.project(&|_| false)));
+        replicas.collect()
+    }
+
+    /// Whether it did something to its disk that its index does not know of yet.
+    pub(super) fn has_unnoted(&self) -> bool {
+        self.inputs.iter().any(|input| matches!(input, Input::Applied(..)))
+    }
+
+    /// Whether it looked at its disks since it was started.
+    pub(super) fn has_looked(&self) -> bool {
+        self.ids.iter().all(|id| self.core.has_looked(*id))
+    }
+
+    /// Waits for someone who may never speak; after some time it is to go on without them. Says whether it does.
+    pub(super) fn waits_for_others(&mut self) -> bool {
+        let waits = !self.core.is_quiet() && self.core.has_failures();
+        if waits {
+            self.inputs.push_back(Input::Retry);
+        }
+        waits
     }
 
     /// There is nothing more to do.
@@ -254,7 +297,7 @@ impl Program {
                     return Err(Stop::Ended);
                 }
                 let random = world.random.number();
-                let first = self.carrier.commit(id, &commit, world.moments.wall_ms(), random);
+                let first = self.carrier.commit(id, &commit, world.wall_ms(self.place()), random);
                 // A session's first commit waits for the disk, for the sake of the marker.
                 let durable = commit.durable || self.begun.insert(id) || first.is_err();
                 world.index_of(&self.members).committed(durable);
@@ -262,7 +305,7 @@ impl Program {
             }
             Effect::Send { from, to, message } if self.ids.contains(&to) => tell(Input::Message { from, to, message }),
             Effect::Send { from, to, message } => world.wires.entry((from, to)).or_default().push_back(message),
-            Effect::Refuse { why, .. } => return Err(Stop::Refused(why.to_string())),
+            Effect::Refuse { here, there, why } => return world.refused(self.place(), here, there, &why),
             Effect::Scan(id, scope) => {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 run_scan(&root, &scope, &stop, &mut tell);
@@ -271,6 +314,8 @@ impl Program {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 run_read(&root, &files, 1, &stop, &mut tell);
             }
+            // Steps are taken at once: nothing can wait for them.
+            Effect::MakeRoom(_) => {}
             Effect::Apply(id, steps) => {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 let jobs = self.carrier.jobs(&self.core, id, steps).map_err(|e| failed(world, e))?;
@@ -285,9 +330,14 @@ impl Program {
                         let (a, b) = (self.place().min(other.place()), self.place().max(other.place()));
                         world.links.contains(&(a, b))
                     };
-                    Reachable::new(wanted, &others.iter().filter(linked).collect::<Vec<_>>())
+                    Reachable::new(wanted, &others.iter().filter(linked).collect::<Vec<_>>(), world.fetches())
                 });
-                let far = far.as_ref().map(|far| far as &dyn Far);
+                let far = far.map(|far| Arc::new(far) as Arc<dyn Far>);
+                let at_once = |work: Work| {
+                    work();
+                    true
+                };
+                let turns = &Arc::new(Turns::new(root.fs.clone(), Box::new(at_once)));
                 let mut listener = Applying {
                     program: self,
                     world,
@@ -295,7 +345,15 @@ impl Program {
                     told: Vec::new(),
                     stopped: Ok(()),
                 };
-                run_apply(&root, jobs, run, &Means { threads: 1, far }, &stop, &|_| {}, &mut listener);
+                run_apply(
+                    &root,
+                    jobs,
+                    run,
+                    &Means { threads: 1, turns, far },
+                    &stop,
+                    &|_| {},
+                    &mut listener,
+                );
                 let Applying { told: rest, stopped, .. } = listener;
                 stopped?;
                 told = rest;
@@ -306,7 +364,9 @@ impl Program {
     }
 
     fn step(&mut self, world: &mut World, others: &[Program], input: Input) -> Result<(), Stop> {
-        for effect in self.core.step(input, world.moments.wall_ms()) {
+        let wall_ms = world.wall_ms(self.place());
+        for effect in self.core.step(input, wall_ms) {
+            world.note_with(|_| format!("    {effect:?}"));
             self.carry_out(world, others, effect)?;
             if world.moments.ended() {
                 return Err(Stop::Ended);
@@ -344,8 +404,8 @@ impl Program {
             if host.held.is_some() {
                 listing.held.insert(device.clone());
             }
-            if let Some(why) = host.halted {
-                listing.halted.insert(device, why);
+            if let Some(halted) = host.halted {
+                listing.halted.insert(device, halted.why);
             }
             applied += host.applied;
             copied += host.moved.copied;

@@ -8,7 +8,7 @@ use super::stored::Index;
 use crate::need;
 use bifold_tree::{
     Action, Bytes, Conflict, ConflictKind, ContentId, Dot, ExactNames, Expected, FileKey, Fingerprint, Kind, Listed, Names,
-    NodeId, Outcome, PARKED_PATH, Pick, Policy, Projected, Replica, ReplicaId, Stat, Survey, Vector, Wanted,
+    NodeId, Outcome, PARKED_PATH, Pick, Policy, Projected, Replica, ReplicaId, Stat, StoredRecord, Survey, Vector, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -64,6 +64,7 @@ pub enum Scope {
     Part(usize, usize, usize),
 }
 
+#[derive(Clone)]
 pub struct Device {
     pub name: String,
     pub id: ReplicaId,
@@ -119,6 +120,11 @@ impl Device {
 
     fn wall(&self, now: u64) -> u64 {
         u64::try_from(now as i64 + self.skew).unwrap_or(0)
+    }
+
+    /// The records, as of the last commit.
+    pub fn stored(&self) -> impl Iterator<Item = &StoredRecord> {
+        self.index.records()
     }
 
     pub fn commit(&mut self) {

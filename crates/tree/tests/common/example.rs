@@ -1,10 +1,10 @@
 //! Written histories: a line for each thing that happens.
 //!
 //! `base a d/x e/` is a tree that all devices have; `A edit a` is a user at device A, whose disk is scanned after every line but
-//! those that end in `...`; `meet` lets all sync and apply until nothing happens; `A <- B` is one sync; `A pick content A1` a
-//! pick; `C crash 2`: C applies, and stops with step 2 done but not noted; `C folds`: its disk takes a and A for one name;
-//! `newest`: that policy. Of the base, a has a0; what A writes is A1, A2 and so on. In paths, `c~2` is the marked name of the
-//! second node that was born in one scan.
+//! those that end in `...`; `meet` lets all sync and apply until nothing happens; `A <- B` is one sync, and `A apply` shows what
+//! came of it; `A pick content A1` a pick; `C crash 2`: C applies, and stops with step 2 done but not noted; `C folds`: its disk
+//! takes a and A for one name; `newest`: that policy. Of the base, a has a0; what A writes is A1, A2 and so on. In paths, `c~2` is
+//! the marked name of the second node that was born in one scan.
 
 use super::Broken;
 use super::device::{Crash, Scope, question};
@@ -82,6 +82,9 @@ impl Stage {
                 )?;
                 need!(!clean, "no crash");
                 self.world.scan(d, Scope::Full)?;
+            }
+            [d, "apply"] => {
+                self.world.apply(number(d), None)?;
             }
             [to, "<-", from] => {
                 self.world.exchange(number(to), number(from), None)?;

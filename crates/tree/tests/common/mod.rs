@@ -12,6 +12,8 @@ pub mod checks;
 pub mod device;
 pub mod disk;
 pub mod example;
+#[allow(clippy::disallowed_methods, reason = "a test may look how long it takes")]
+pub mod explore;
 pub mod fault;
 pub mod history;
 pub mod random;

@@ -30,6 +30,10 @@ impl Index {
         self.state = changes.state;
     }
 
+    pub fn records(&self) -> impl Iterator<Item = &StoredRecord> {
+        self.records.values()
+    }
+
     /// The replica that a new run of the program makes of it.
     pub fn load(&self, id: ReplicaId, names: Arc<dyn Names>, policy: Policy) -> Result<Replica, Malformed> {
         let mut replica = Replica::new(id, names, policy);

@@ -61,6 +61,7 @@ impl Mode {
 /// One step of a history.
 pub type Numbers = [u16; 6];
 
+#[derive(Clone)]
 pub struct World {
     pub random: Random,
     pub mode: Mode,
@@ -130,6 +131,29 @@ impl World {
             }
         }
         world
+    }
+
+    /// So many devices, each with a tree that someone made who is none of them: directories end in a slash, and the bytes of a
+    /// file are its name and a zero.
+    pub fn based(count: usize, paths: &[&str]) -> Result<World, Broken> {
+        let mut world = World::new(0, Mode::Example, false);
+        world.devices.clear();
+        for name in ["A", "B", "C", "D"].into_iter().take(count).chain(["Z"]) {
+            world.add(name, Way::plain(), 0, false);
+        }
+        for path in paths {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            world.make(count, path, &format!("{name}0"));
+        }
+        world.scan(count, Scope::Full)?;
+        for d in 0..count {
+            world.exchange(d, count, None)?;
+            world.apply(d, None)?;
+        }
+        world.devices.pop();
+        world.members();
+        world.now += 1;
+        Ok(world)
     }
 
     fn add(&mut self, name: &str, way: Way, skew: i64, folds: bool) {

@@ -17,7 +17,7 @@ export const commands = {
 	invite: (folder: string, role: Role, uses: number, expiresS: number) => __TAURI_INVOKE<Invitation>("invite", { folder, role, uses, expiresS }),
 	join: (ticket: string, path: string) => __TAURI_INVOKE<FolderStatus>("join", { ticket, path }),
 	host: (folder: string, path: string) => __TAURI_INVOKE<FolderStatus>("host", { folder, path }),
-	pause: (folder: string | null) => __TAURI_INVOKE<FolderStatus[]>("pause", { folder }),
+	pause: (folder: string | null, forS: number | null) => __TAURI_INVOKE<FolderStatus[]>("pause", { folder, forS }),
 	resume: (folder: string | null) => __TAURI_INVOKE<FolderStatus[]>("resume", { folder }),
 	allow: (folder: string) => __TAURI_INVOKE<FolderStatus>("allow", { folder }),
 	revert: (folder: string) => __TAURI_INVOKE<string[]>("revert", { folder }),
@@ -42,8 +42,8 @@ export const commands = {
 	showInFiles: (folder: string, path: string | null) => __TAURI_INVOKE<null>("show_in_files", { folder, path }),
 	/**  What was wished before the window could hear it. */
 	takeWish: () => __TAURI_INVOKE<Wish | null>("take_wish"),
-	/**  The window was drawn for the first time. */
-	painted: () => __TAURI_INVOKE<void>("painted"),
+	/**  The window was drawn for the first time: without its folders, or with them. */
+	painted: (folders: boolean) => __TAURI_INVOKE<void>("painted", { folders }),
 	quit: () => __TAURI_INVOKE<void>("quit"),
 };
 
@@ -159,6 +159,8 @@ folder: FolderStatus } |
 id: string } | 
 /**  Changes are about to be applied. */
 { event: "applying"; 
+/**  The folder's id. */
+id: string; 
 /**  The folder's name. */
 folder: string; 
 /**  Where: the path of the replica. */
@@ -167,6 +169,8 @@ path: string;
 steps: number } | 
 /**  How far they are. */
 { event: "progress"; 
+/**  The folder's id. */
+id: string; 
 /**  The folder's name. */
 folder: string; 
 /**  Bytes brought. */
@@ -283,6 +287,10 @@ export type FolderStatus = {
 	state: FolderState,
 	/**  Why it is halted, or what a person has to know. */
 	why: string | null,
+	/**  If it is halted: what can be done here about it, beside putting right what `why` says. */
+	remedy: Remedy | null,
+	/**  Until when it is paused, milliseconds since 1970, if it goes on by itself then. */
+	paused_until_ms: number | null,
 	/**  What this device may do. */
 	role: Role,
 	/**  Files and links. */
@@ -332,6 +340,8 @@ export type HostedShare = {
 	state: FolderState,
 	/**  Why it is halted. */
 	why: string | null,
+	/**  If it is halted: what can be done here about it, beside putting right what `why` says. */
+	remedy: Remedy | null,
 };
 
 /**  Patterns, and what they match. */
@@ -440,6 +450,13 @@ export type PendingItem = {
 	why: string | null,
 };
 
+/**  What lets a halted folder go on, if a person wants it. Neither deletes anything. */
+export type Remedy = 
+/**  What is in its place now is merged as new. */
+"rejoin" | 
+/**  Its index is set aside, and made anew from its files. */
+"rebuild";
+
 /**  What a decision came to. */
 export type Resolved = {
 	/**  Where. */
@@ -527,7 +544,11 @@ export type TroubleKind =
 /**  A device cannot be reached, or refuses. */
 "unreachable" | 
 /**  The disk, the index, or the system. */
-"failed";
+"failed" | 
+/**  Another directory stands where the folder was: it can be merged as new, by `rejoin`. */
+"not_the_root" | 
+/**  The folder's index cannot be read: it can be made anew, by `rebuild`. */
+"index_damaged";
 
 /**  A version of a file. */
 export type Version = {

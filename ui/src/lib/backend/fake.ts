@@ -66,8 +66,7 @@ export class FakeBackend implements Backend {
   #newFolder(path: string, name: string, more: Partial<FolderStatus>): FolderStatus {
     if (!path.startsWith("/")) throw trouble("bad", "This is not a whole path.", "Begin it with a slash, or choose the directory.");
     if (this.#world.status.folders.some((one) => one.path === path)) throw trouble("in_the_way", "This directory is already in Bifold.");
-    const me = member(this.#world.status.device, this.#world.status.name, { role: more.role ?? "owner", connection: "none" });
-    const made = makeFolder(`folder-${this.#world.status.folders.length + 1}-${name}`, name, { path, devices: [me], ...more });
+    const made = makeFolder(`folder-${this.#world.status.folders.length + 1}-${name}`, name, { path, ...more });
     this.#world.status = { ...this.#world.status, folders: [...this.#world.status.folders, made] };
     this.#tell({ event: "folder", folder: made });
     return made;
@@ -124,22 +123,22 @@ export class FakeBackend implements Backend {
     });
 
   host: Backend["host"] = (folder, path) =>
-    this.#answer(() => this.#change(folder, { hosts: [...this.#folder(folder).hosts, { path, state: "syncing", why: null }] }));
+    this.#answer(() => this.#change(folder, { hosts: [...this.#folder(folder).hosts, { path, state: "syncing", why: null, remedy: null }] }));
 
   #some(folder: string | null): FolderStatus[] {
     return folder === null ? this.#world.status.folders : [this.#folder(folder)];
   }
 
-  pause: Backend["pause"] = (folder) =>
+  pause: Backend["pause"] = (folder, forS) =>
     this.#answer(() =>
       this.#some(folder).map((one) => {
         if (one.state !== "paused") this.#beforePause.set(one.id, one.state);
-        return this.#change(one.id, { state: "paused" });
+        return this.#change(one.id, { state: "paused", paused_until_ms: forS === null ? null : Date.now() + forS * 1000 });
       }),
     );
 
   resume: Backend["resume"] = (folder) =>
-    this.#answer(() => this.#some(folder).map((one) => this.#change(one.id, { state: this.#beforePause.get(one.id) ?? this.#stateOf(one) })));
+    this.#answer(() => this.#some(folder).map((one) => this.#change(one.id, { state: this.#beforePause.get(one.id) ?? this.#stateOf(one), paused_until_ms: null })));
 
   allow: Backend["allow"] = (folder) =>
     this.#answer(() => {
@@ -216,7 +215,7 @@ export class FakeBackend implements Backend {
   rejoin: Backend["rejoin"] = (folder) => this.#goOn(folder);
   rebuild: Backend["rebuild"] = (folder) => this.#goOn(folder);
   #goOn(folder: string): Promise<FolderStatus> {
-    return this.#answer(() => this.#change(folder, { state: "up_to_date", why: null }));
+    return this.#answer(() => this.#change(folder, { state: "up_to_date", why: null, remedy: null }));
   }
 
   info: Backend["info"] = () => this.#answer(() => this.#world.info);
@@ -246,7 +245,7 @@ export class FakeBackend implements Backend {
     for (const [id, at] of Object.entries(this.#world.moving)) {
       if (this.#folder(id).state === "paused") continue;
       at.bytes = Math.min(at.of, at.bytes + at.of / 2000);
-      this.#tell({ event: "progress", folder: this.#folder(id).name, bytes: at.bytes, of: at.of });
+      this.#tell({ event: "progress", id, folder: this.#folder(id).name, bytes: at.bytes, of: at.of });
       if (!this.#world.busy) continue;
       // What is done leaves the front of the list, as in a long first exchange.
       this.#done.set(id, (this.#done.get(id) ?? 0) + 3);

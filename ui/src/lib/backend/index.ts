@@ -19,7 +19,8 @@ export interface Backend {
   invite(folder: string, role: Role, uses: number, expiresS: number): Promise<Invitation>;
   join(ticket: string, path: string): Promise<FolderStatus>;
   host(folder: string, path: string): Promise<FolderStatus>;
-  pause(folder: string | null): Promise<FolderStatus[]>;
+  /** For so many seconds; until they are resumed, if that is null. */
+  pause(folder: string | null, forS: number | null): Promise<FolderStatus[]>;
   resume(folder: string | null): Promise<FolderStatus[]>;
   /** Lets a held change pass. */
   allow(folder: string): Promise<FolderStatus>;
@@ -53,8 +54,8 @@ export interface Backend {
   chooseDirectory(title: string): Promise<string | null>;
   /** A path of the folder, or the folder itself, in the file manager. */
   showInFiles(folder: string, path: string | null): Promise<void>;
-  /** The page was drawn for the first time. */
-  painted(): Promise<void>;
+  /** The page was drawn for the first time: without its folders, or with them. */
+  painted(folders: boolean): Promise<void>;
   quit(): Promise<void>;
 
   /** Both return what ends the listening. */

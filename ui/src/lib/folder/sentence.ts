@@ -13,7 +13,7 @@ export function sentence(folder: FolderStatus): string {
       if (pending_in.count > 0) return t.sentence.getting(pending_in.count, bytes(pending_in.wire_bytes));
       return pending_out.count > 0 ? t.sentence.sending(pending_out.count, bytes(pending_out.wire_bytes)) : t.sentence.checking;
     case "up_to_date":
-      return folder.devices.length <= 1 ? t.sentence.alone : t.sentence.upToDate;
+      return folder.devices.length === 0 ? t.sentence.alone : t.sentence.upToDate;
     default:
       return t.sentence[folder.state];
   }

@@ -37,6 +37,8 @@ export class Store {
   readonly toasts = new Toasts();
 
   #heard: Event[] = [];
+  /** What was heard of folders while their status was asked for: it may be newer than the answer. */
+  #meanwhile = new Map<string, FolderStatus | null>();
   #take = throttle(EVERY_MS, () => this.#takeEvents());
   #askAgain = throttle(EVERY_MS, () => void this.#loadStatus());
   #askDevices = throttle(EVERY_MS, () => void this.#loadDevices());
@@ -49,9 +51,9 @@ export class Store {
     return `${this.beat} ${this.beats[folder] ?? 0}`;
   }
 
-  /** Progress is told by a folder's name. */
+  /** By a folder's id. */
   progressOf(folder: FolderStatus): Progress | undefined {
-    return this.progress[folder.name];
+    return this.progress[folder.id];
   }
 
   start(): void {
@@ -78,7 +80,7 @@ export class Store {
   async load(): Promise<void> {
     this.trouble = null;
     try {
-      this.status = await this.backend.status();
+      await this.#askStatus();
       this.beat += 1;
       this.#askDevices();
       this.info = await this.backend.info();
@@ -127,9 +129,15 @@ export class Store {
     this.#askAgain();
   }
 
+  async #askStatus(): Promise<void> {
+    this.#meanwhile = new Map();
+    this.status = await this.backend.status();
+    this.#takeFolders(this.#meanwhile);
+  }
+
   async #loadStatus(): Promise<void> {
     try {
-      this.status = await this.backend.status();
+      await this.#askStatus();
     } catch (thrown) {
       this.trouble = asTrouble(thrown);
     }
@@ -157,8 +165,8 @@ export class Store {
     for (const event of heard) {
       if (event.event === "folder") latest.set(event.folder.id, event.folder);
       else if (event.event === "folder_gone") latest.set(event.id, null);
-      else if (event.event === "progress") progress[event.folder] = { bytes: event.bytes, of: event.of };
-      else if (event.event === "applying") applying[event.folder] = event.path;
+      else if (event.event === "progress") progress[event.id] = { bytes: event.bytes, of: event.of };
+      else if (event.event === "applying") applying[event.id] = event.path;
       else if (event.event !== "notice") devicesChanged = true;
       else if (event.message !== "") this.toasts.say(event.message);
       // Events were lost: nothing that is shown can be relied on.
@@ -167,6 +175,7 @@ export class Store {
     this.progress = progress;
     this.applying = applying;
     this.#takeFolders(latest);
+    for (const [id, folder] of latest) this.#meanwhile.set(id, folder);
     if (devicesChanged) this.#askDevices();
     if (latest.size === 0) return;
     const beats = { ...this.beats };

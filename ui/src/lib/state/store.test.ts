@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Event } from "../backend";
+import type { Event, Status } from "../backend";
 import { FakeBackend } from "../backend/fake";
 import { worldNamed } from "../backend/fake/worlds";
 import { Store } from "./store.svelte";
@@ -61,9 +61,24 @@ test("events were lost: everything is asked for again, and nothing is said", asy
   store.stop();
 });
 
-test("progress is told by the folder's name", async () => {
+test("what was heard while the status was asked for is newer than the answer", async () => {
   const { store, tell } = await started("team");
-  tell({ event: "progress", folder: "Design", bytes: 1, of: 2 });
+  const old = store.status!;
+  let answer: (status: Status) => void = () => undefined;
+  vi.spyOn(store.backend, "status").mockImplementation(() => new Promise((resolve) => (answer = resolve)));
+  store.did();
+  await vi.advanceTimersByTimeAsync(600);
+  tell({ event: "folder", folder: { ...old.folders[0], state: "halted" } });
+  await vi.advanceTimersByTimeAsync(600);
+  answer(old);
+  await vi.advanceTimersByTimeAsync(600);
+  expect(store.status!.folders[0].state).toBe("halted");
+  store.stop();
+});
+
+test("progress is told by the folder's id", async () => {
+  const { store, tell } = await started("team");
+  tell({ event: "progress", id: store.status!.folders[0].id, folder: "Design", bytes: 1, of: 2 });
   await vi.advanceTimersByTimeAsync(600);
   expect(store.progressOf(store.status!.folders[0])).toEqual({ bytes: 1, of: 2 });
   expect(store.beats).toEqual({});
@@ -86,7 +101,7 @@ test("what was refused is said, and trying again clears it", async () => {
   const { store } = await started("error");
   expect(store.trouble?.message).toContain("could not be opened");
   expect(store.status).toBeNull();
-  const answer = store.attempt(() => store.backend.pause(null));
+  const answer = store.attempt(() => store.backend.pause(null, null));
   await vi.advanceTimersByTimeAsync(100);
   expect(await answer).toBeNull();
   expect(store.toasts.shown[0]).toMatchObject({ bad: true });

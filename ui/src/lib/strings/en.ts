@@ -192,6 +192,7 @@ export const en = {
     offlineHelp: "You can go on working. Changes are sent as soon as a device comes back.",
     paused: "This folder is paused.",
     pausedHelp: "Nothing is sent or received until you resume.",
+    pausedUntil: (time: string) => `Nothing is sent or received until ${time}, or until you resume.`,
     reader: (n: number) => `You changed ${files(n)}, but may only read this folder.`,
     readerHelp: "Your changes stay on this computer alone and keep newer versions of these files away.",
     revert: "Take my changes back…",

@@ -106,6 +106,20 @@ fn lists_are_in_order_and_without_the_engines_own_directory() {
 }
 
 #[test]
+fn only_the_engines_own_directory_is_left_out_however_a_disk_takes_names() {
+    for (dir, mut fs) in roots() {
+        for name in [".bifold", ".BIFOLD", ".b\u{131}fold", ".bifold."] {
+            // (Some are one directory on some disks.)
+            let _ = fs::create_dir(dir.path().join(name));
+        }
+        fs.rules.fold.case = true;
+        let listed = names(&fs, "");
+        assert!(!listed.iter().any(|name| name.eq_ignore_ascii_case(".bifold")), "{listed:?}");
+        assert!(listed.contains(&".b\u{131}fold".to_owned()), "{listed:?}");
+    }
+}
+
+#[test]
 fn links_are_made_and_read_and_never_followed() {
     for (dir, fs) in roots() {
         let outside = tempfile::tempdir().unwrap();

@@ -116,7 +116,6 @@ function addContents(world: World, now: number): void {
 export function teamWorld(now: number): World {
   const world = emptyWorld();
   const members = [
-    member("dev-mira", ME, { role: "owner", connection: "none" }),
     member("dev-ana", ANA, { role: "editor", connection: "direct", last_seen_ms: now, behind: { count: 2, bytes: 1_204_000_812, wire_bytes: 630 }, agrees: false }),
     member("dev-jonas", JONAS, { role: "reader", connection: "relayed", last_seen_ms: now, agrees: true }),
     member("dev-studio", STUDIO, { role: "owner", connection: "none", last_seen_ms: now - 2 * DAY, behind: { count: 118, bytes: 2_310_400_000, wire_bytes: 1_100_000 }, agrees: false }),
@@ -133,11 +132,11 @@ export function teamWorld(now: number): World {
         { path: "renders/locked.psd", kind: "unreadable", message: "This computer may not read it, so it is not sent. Ask its owner for permission." },
         { path: "sockets/preview.sock", kind: "special", message: "A socket cannot be kept the same, so it is left alone." },
       ],
-      hosts: [{ path: "/mnt/nas/design", state: "up_to_date", why: null }], settled: false,
+      hosts: [{ path: "/mnt/nas/design", state: "up_to_date", why: null, remedy: null }], settled: false,
     }),
     folder("photos", "Photos", {
       path: "/home/mira/Pictures/Photos", state: "syncing", files: 38_120, dirs: 402, bytes: 214_000_000_000, role: "editor", settled: false,
-      pending_in: { count: 340, bytes: 4_120_000_000, wire_bytes: 3_980_000_000 }, devices: [members[0], { ...members[1], role: "owner", behind: { count: 0, bytes: 0, wire_bytes: 0 } }, members[3]],
+      pending_in: { count: 340, bytes: 4_120_000_000, wire_bytes: 3_980_000_000 }, devices: [{ ...members[0], role: "owner", behind: { count: 0, bytes: 0, wire_bytes: 0 } }, members[2]],
     }),
     folder("docs", "Team docs", {
       path: "/home/mira/Work/Team docs", files: 1_204, dirs: 96, bytes: 1_900_000_000,

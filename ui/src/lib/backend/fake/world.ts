@@ -35,7 +35,7 @@ export function contentKey(folder: string, path: string, side: string): string {
 
 export function folder(id: string, name: string, more: Partial<FolderStatus>): FolderStatus {
   return {
-    id, name, path: `/home/mira/${name}`, state: "up_to_date", why: null, role: "owner", files: 0, dirs: 0, bytes: 0, pending_in: NOTHING,
+    id, name, path: `/home/mira/${name}`, state: "up_to_date", why: null, remedy: null, paused_until_ms: null, role: "owner", files: 0, dirs: 0, bytes: 0, pending_in: NOTHING,
     pending_out: NOTHING, conflicts: 0, problems: [], held: [], devices: [], hosts: [], settled: true, ...more,
   };
 }

@@ -25,11 +25,12 @@ function halted(now: number): World {
   const world = teamWorld(now);
   Object.assign(world.status.folders[0], {
     state: "halted", conflicts: 0, held: [], problems: [], pending_in: NOTHING, pending_out: NOTHING,
-    why: "/home/mira/Work/Design: this is not the folder that was synced before: its marker (.bifold/root.json) is gone. Perhaps its disk is not mounted, or the folder was emptied. Nothing was changed. Mount it or put it back; if what is there now shall be merged as new, say bifold rejoin FOLDER",
+    why: "/home/mira/Work/Design: this is not the folder that was synced before: the mark that Bifold left there (.bifold/root.json) is gone. Perhaps its disk is not mounted, or the folder was emptied. Nothing was changed. Mount it or put it back, or have what is there now merged as new",
+    remedy: "rejoin",
   });
   Object.assign(world.status.folders[1], { state: "halted", why: "/home/mira/Pictures/Photos is not there. Perhaps its disk is not connected.", pending_in: NOTHING });
   Object.assign(world.status.folders[2], {
-    state: "halted", pending_in: NOTHING,
+    state: "halted", pending_in: NOTHING, remedy: "rebuild",
     why: "the index /home/mira/.local/share/bifold/docs.db is damaged (database disk image is malformed). Let Bifold rebuild it: the damaged file is kept beside it, and what is in your folders is compared anew, which deletes nothing. If it happens again, have the disk checked",
   });
   world.pending.photos = [];
@@ -41,6 +42,7 @@ function halted(now: number): World {
 
 function paused(now: number): World {
   const world = teamWorld(now);
+  world.status.folders[0].paused_until_ms = now + 40 * MINUTE;
   for (const one of world.status.folders) {
     one.state = "paused";
     one.held = [];
@@ -102,15 +104,14 @@ const HOSTILE = [
 function hostile(now: number): World {
   const world = emptyWorld();
   const ana = "<b onclick=alert(3)>Ana</b>";
-  const me = member("dev-mira", world.status.name, { role: "owner", connection: "none" });
   world.status.folders = [
     folder("h", "<img src=x onerror=alert(4)>", {
       path: `/home/mira/${LONG}`, state: "needs_you", files: 10, conflicts: HOSTILE.length, role: "owner",
-      pending_in: { count: HOSTILE.length, bytes: 5_000, wire_bytes: 900 }, devices: [me, member("dev-ana", ana, { last_seen_ms: now })],
+      pending_in: { count: HOSTILE.length, bytes: 5_000, wire_bytes: 900 }, devices: [member("dev-ana", ana, { last_seen_ms: now })],
       problems: [{ path: HOSTILE[0], kind: "special", message: "<u>not underlined</u>" }],
       held: [{ path: HOSTILE[6], removals: 30, overwrites: 2, files: 40 }],
     }),
-    folder("rtl", "תיקייה של הצוות עם שם ארוך מאוד מאוד", { files: 3, devices: [me] }),
+    folder("rtl", "תיקייה של הצוות עם שם ארוך מאוד מאוד", { files: 3 }),
   ];
   world.devices.push(device("dev-ana", ana, { last_seen_ms: now }), device("dev-long", "A device name that goes on and on and on and on", { connection: "none", last_seen_ms: now - 90 * DAY }));
   world.pending.h = HOSTILE.map((path, at) => ({

@@ -1,0 +1,97 @@
+//! Is a deliberately broken engine caught by the simulation, soon, and told as a short story? Each fault breaks one promise of the tree,
+//! of the disk, or of the system below.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is a failed test")]
+
+use bifold_testkit::history::{History, play, play_new, shrink, told};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug)]
+enum Planted {
+    Nothing,
+    Tree(bifold_tree::faults::Fault),
+    Disk(bifold_disk::faults::Fault),
+    World(bifold_testkit::faults::Fault),
+}
+
+fn plant(planted: Planted) {
+    bifold_tree::faults::plant(None);
+    bifold_disk::faults::plant(None);
+    bifold_testkit::faults::plant(None);
+    match planted {
+        Planted::Nothing => {}
+        Planted::Tree(fault) => bifold_tree::faults::plant(Some(fault)),
+        Planted::Disk(fault) => bifold_disk::faults::plant(Some(fault)),
+        Planted::World(fault) => bifold_testkit::faults::plant(Some(fault)),
+    }
+}
+
+/// Plays that it may take to make a history short.
+const TRIES: usize = 1000;
+
+/// In this time each fault is to be found.
+const SOON: Duration = Duration::from_secs(120);
+
+/// `near`: a seed from which on it does not take long. With `BIFOLD_SEED` it is looked for from that one on. `most_lines` of its story;
+/// `None`: it takes minutes to make it short, which is only done with `BIFOLD_SEED`.
+fn is_caught(planted: Planted, near: u64, most_lines: Option<usize>) {
+    plant(planted);
+    let start = Instant::now();
+    let given = std::env::var("BIFOLD_SEED").ok().and_then(|seed| seed.parse().ok());
+    let found = (given.unwrap_or(near)..)
+        .take_while(|_| start.elapsed() < SOON)
+        .find_map(|seed| {
+            let played = play_new(&History::new(seed), false);
+            let broken = played.broken?;
+            // (A history that fails without the fault, too, tells nothing of it.)
+            plant(Planted::Nothing);
+            let sound = play(&played.history, false);
+            plant(planted);
+            sound.broken.is_none().then_some((played.history, broken))
+        });
+    let (history, broken) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
+    let after = start.elapsed();
+    let tries = if most_lines.is_some() || given.is_some() { TRIES } else { 0 };
+    let (short, shown) = shrink(&history, &broken, tries);
+    let story = told(&short, &shown);
+    eprintln!(
+        "{planted:?}: seed {} after {:.1} s, as \"{}\"; short after {:.1} s\n{story}",
+        history.seed,
+        after.as_secs_f64(),
+        broken.rule,
+        start.elapsed().as_secs_f64()
+    );
+    assert_eq!(shown.rule, broken.rule);
+    let lines = story.lines().count();
+    let is_short = most_lines.is_none_or(|most| lines <= most);
+    assert!(given.is_some() || is_short, "{lines} lines are no short story");
+    // It is this fault, and no other.
+    plant(Planted::Nothing);
+    let sound = play(&short, false);
+    assert_eq!(sound.broken, None, "it fails without the fault, too");
+}
+
+#[test]
+fn a_version_vector_that_loses_an_entry_is_caught() {
+    is_caught(Planted::Tree(bifold_tree::faults::Fault::MergesForgetWriters), 405, None);
+}
+
+#[test]
+fn an_exchange_that_is_not_looked_at_is_caught() {
+    is_caught(Planted::Disk(bifold_disk::faults::Fault::ExchangesUnseen), 100, Some(16));
+}
+
+#[test]
+fn a_removal_without_history_is_caught() {
+    is_caught(Planted::Disk(bifold_disk::faults::Fault::RemovesAtOnce), 1, Some(16));
+}
+
+#[test]
+fn an_error_taken_for_absence_is_caught() {
+    is_caught(Planted::Disk(bifold_disk::faults::Fault::ErrorsAreAbsence), 40, Some(16));
+}
+
+#[test]
+fn a_forgotten_sync_is_caught() {
+    is_caught(Planted::World(bifold_testkit::faults::Fault::NoSync), 10, Some(16));
+}
