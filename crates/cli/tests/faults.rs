@@ -70,11 +70,12 @@ fn a_full_disk_is_told_and_what_lacked_room_comes_once_there_is_some() {
         let said = b.tells("large", "diskfull");
         assert!(said.contains("no space left") && said.contains("make room"), "{said}");
         b.gets("small", "small");
-        assert_eq!(b.becomes("needs_you")["pending_in"]["count"], 1);
+        b.becomes("needs_you");
+        until("only that waits", || b.folder()["pending_in"]["count"] == 1);
         let run = b.try_ask(&["status"]);
         assert!(run.code == Some(1) && run.out.contains("large: no space left"), "{run:?}");
         assert!(!world.exists("ben/large"), "nothing half");
-        assert_eq!(a.folder()["pending_out"]["count"], 1);
+        assert_ne!(a.folder()["pending_out"]["count"], 0);
         // What fits goes both ways meanwhile, and what was replaced goes to the history.
         b.put("old", "by ben");
         a.gets("old", "by ben");
@@ -92,14 +93,14 @@ fn what_came_of_a_large_file_does_not_take_the_room_that_the_file_needs() {
     let world = World::new();
     world.mkdir("ben");
     mounts::with_own_mounts(|| {
-        mounts::small_disk(&world.at("ben"), 1536);
+        mounts::small_disk(&world.at("ben"), 28 << 10);
         let (a, mut b) = pair(&world);
-        b.ask(&["limit", "--down", "400k"]);
-        let large = random_bytes(2, 1_200_000);
+        b.ask(&["limit", "--down", "6M"]);
+        let large = random_bytes(2, 24 << 20);
         a.put("large", &large);
         until("two thirds of it", || {
             let partial = fs::read_dir(world.at("ben/.bifold/partial")).into_iter().flatten().flatten();
-            partial.filter_map(|e| e.metadata().ok()).any(|m| m.len() > 800_000)
+            partial.filter_map(|e| e.metadata().ok()).any(|m| m.len() > 16 << 20)
         });
         b.kill();
         b.start();
@@ -115,12 +116,13 @@ fn a_home_without_room_halts_the_folder_until_there_is_some() {
     let world = World::new();
     world.mkdir("home-ben");
     mounts::with_own_mounts(|| {
-        mounts::small_disk(&world.at("home-ben"), 1024);
+        mounts::small_disk(&world.at("home-ben"), 8 << 10);
         let (a, mut b) = pair(&world);
         fill(&world, "home-ben", 0);
         for i in 0..1500 {
             a.put(&format!("{}/{i:060}", i % 10), format!("{i}"));
         }
+        until("it says why", || b.folder()["why"].is_string());
         let folder = b.becomes("halted");
         let said = folder["why"].as_str().unwrap();
         assert!(
@@ -344,14 +346,9 @@ fn a_share_that_goes_away_in_the_middle_is_missed_and_taken_for_no_other() {
             until(&format!("the share is missed: {words}"), || {
                 let folder = b.folder();
                 let host = &folder["hosts"][0];
-                host["state"] == "halted" && host["why"].as_str().unwrap().contains(words)
+                let told = host["state"] == "halted" && host["why"].as_str().unwrap_or_default().contains(words);
+                told && folder["state"] == "needs_you"
             });
-            let folder = b.folder();
-            assert_eq!(folder["state"], "needs_you", "{folder:#}");
-            assert!(
-                !folder["hosts"][0]["why"].as_str().unwrap().contains("--"),
-                "an option of another command: {folder:#}"
-            );
             assert_eq!(b.try_ask(&["status"]).code, Some(1));
         };
         let back = |b: &Device<'_>| {
@@ -380,7 +377,7 @@ fn a_share_that_goes_away_in_the_middle_is_missed_and_taken_for_no_other() {
 
         // While nothing happens: the status says so all the same.
         share.unmount();
-        halted(&b, "not there any more");
+        halted(&b, "Perhaps its disk is not mounted");
         world.rm("share/stray");
         // It comes back empty: as long as the daemon runs, and when it is started like that.
         share.mount("new");
@@ -389,12 +386,10 @@ fn a_share_that_goes_away_in_the_middle_is_missed_and_taken_for_no_other() {
         b.gets("old", "still away");
         b.stop();
         b.start();
-        halted(&b, "marker");
+        halted(&b, "root.json) is gone");
         // It comes back as another disk.
         share.unmount();
-        b.stop();
         share.mount("foreign");
-        b.start();
         halted(&b, "another folder");
         a.put("old", "away and away");
         b.gets("old", "away and away");
@@ -405,7 +400,7 @@ fn a_share_that_goes_away_in_the_middle_is_missed_and_taken_for_no_other() {
         // The device is started while it is away: that is no reason not to sync with the others.
         b.stop();
         b.start();
-        halted(&b, "share");
+        halted(&b, "Perhaps its disk is not mounted");
         a.put("old", "since the start");
         b.gets("old", "since the start");
         share.mount("disk");
@@ -415,7 +410,10 @@ fn a_share_that_goes_away_in_the_middle_is_missed_and_taken_for_no_other() {
         share.unmount();
         share.mount("new");
         b.start();
-        halted(&b, "bifold rejoin with the path of the share");
+        halted(&b, "merged as new");
+        assert_eq!(b.folder()["hosts"][0]["remedy"], "rejoin");
+        let words = format!("bifold rejoin {:?}", world.at("share"));
+        assert!(b.try_ask(&["status"]).out.contains(&words), "{words}");
         b.ask(&["rejoin", world.at("share").to_str().unwrap()]);
         back(&b);
         assert_eq!(a.text("on a new disk"), "new");
@@ -454,7 +452,7 @@ fn a_folder_whose_disk_goes_away_waits_for_that_disk() {
         // While nothing happens.
         root.unmount();
         let folder = b.becomes("halted");
-        assert!(folder["why"].as_str().unwrap().contains("goes on by itself"), "{folder:#}");
+        assert!(folder["why"].as_str().unwrap().contains("mounted"), "{folder:#}");
         // Started with the disk of another folder.
         b.stop();
         root.mount("foreign");
@@ -469,8 +467,9 @@ fn a_folder_whose_disk_goes_away_waits_for_that_disk() {
         world.put("ben/on a new disk", "new");
         let folder = b.becomes("halted");
         let why = folder["why"].as_str().unwrap();
-        assert!(why.contains("marker") && why.contains("bifold rejoin"), "{why}");
-        assert_eq!(b.try_ask(&["status"]).code, Some(1));
+        assert!(why.contains("root.json) is gone") && folder["remedy"] == "rejoin", "{why}");
+        let run = b.try_ask(&["status"]);
+        assert!(run.code == Some(1) && run.out.contains("bifold rejoin"), "{run:?}");
         assert_eq!(a.folder()["files"], 2001);
         // What the message says: what is there is merged as new, and nothing is deleted.
         b.ask(&["rejoin", "team"]);
@@ -543,19 +542,24 @@ fn with_sixteen_watches_all_is_found_by_looking() {
 #[test]
 fn ten_thousand_events_a_second_are_kept_up_with() {
     let world = World::new();
+    // Files that nobody touches: what is done to the others is little beside them, and needs nobody's word.
+    for i in 0..1500 {
+        world.put(format!("anna/quiet/{}/{i}", i % 20), "quiet");
+    }
     let (a, b) = pair(&world);
     let mut random = Random::new(7);
     let mut truth = std::collections::BTreeMap::new();
     truth.insert("old".to_owned(), "one".to_owned());
-    let begun = std::time::Instant::now();
-    let mut deeds = 0;
-    for dir in 0..20 {
+    for dir in 0..10 {
         world.mkdir(format!("anna/{dir}"));
     }
-    // Each deed is two to four events.
+    a.put("ball", "ball");
+    let begun = std::time::Instant::now();
+    let mut deeds = 0;
+    // Each deed is two to four events, and those of the ball are eight.
     while begun.elapsed() < Duration::from_secs(2) {
         deeds += 1;
-        let name = |random: &mut Random| format!("{}/{}", random.below(20), random.below(20));
+        let name = |random: &mut Random| format!("{}/{}", random.below(10), random.below(10));
         let path = name(&mut random);
         match random.below(4) {
             0 if truth.remove(&path).is_some() => world.rm(format!("anna/{path}")),
@@ -571,8 +575,13 @@ fn ten_thousand_events_a_second_are_kept_up_with() {
                 truth.insert(path, text);
             }
         }
+        for _ in 0..4 {
+            let names = ["anna/ball", "anna/ball in the air"];
+            world.mv(names[0], names[1]);
+            world.mv(names[1], names[0]);
+        }
         // No faster than that.
-        while begun.elapsed() < Duration::from_micros(300) * deeds {
+        while begun.elapsed() < Duration::from_millis(1) * deeds {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -580,7 +589,7 @@ fn ten_thousand_events_a_second_are_kept_up_with() {
     let as_written = |device: &Device<'_>| {
         let tree = device.tree();
         let files = tree.values().filter(|item| matches!(item, world::Item::File { .. })).count();
-        assert_eq!(files, truth.len());
+        assert_eq!(files, truth.len() + 1501);
         truth
             .iter()
             .for_each(|(path, text)| assert_eq!(device.text(path), *text, "{path}"));
