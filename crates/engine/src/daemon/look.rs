@@ -155,7 +155,12 @@ impl Daemon {
             id: folder.file.id.clone(),
             name: folder.file.name.clone(),
             path: folder.file.path.clone(),
-            state: FolderState::Halted,
+            // (Without trouble it is just being opened.)
+            state: if folder.trouble.is_some() || stuck {
+                FolderState::Halted
+            } else {
+                FolderState::Syncing
+            },
             why: folder.trouble.as_ref().map(|t| match &t.hint {
                 Some(hint) => format!("{}. {hint}", t.message),
                 None => t.message.clone(),
