@@ -40,6 +40,14 @@ fn fill(world: &World, disk: &str, but: usize) {
     file.set_len(size.saturating_sub(but) as u64).unwrap();
 }
 
+/// Waits until the status asks for a person, in these words.
+fn says(device: &Device<'_>, words: &[&str]) {
+    until(&format!("{} says {words:?}", device.name), || {
+        let run = device.try_ask(&["status"]);
+        run.code == Some(1) && words.iter().all(|word| run.out.contains(word))
+    });
+}
+
 /// What may never be left of a fault.
 #[track_caller]
 fn all_well(devices: &[&Device<'_>]) {
@@ -70,10 +78,8 @@ fn a_full_disk_is_told_and_what_lacked_room_comes_once_there_is_some() {
         let said = b.tells("large", "diskfull");
         assert!(said.contains("no space left") && said.contains("make room"), "{said}");
         b.gets("small", "small");
-        b.becomes("needs_you");
         until("only that waits", || b.folder()["pending_in"]["count"] == 1);
-        let run = b.try_ask(&["status"]);
-        assert!(run.code == Some(1) && run.out.contains("large: no space left"), "{run:?}");
+        says(&b, &["needs you", "large: no space left"]);
         assert!(!world.exists("ben/large"), "nothing half");
         assert_ne!(a.folder()["pending_out"]["count"], 0);
         // What fits goes both ways meanwhile, and what was replaced goes to the history.
@@ -128,8 +134,7 @@ fn a_home_without_room_halts_the_folder_until_there_is_some() {
             said.contains("disk is full") && said.contains("index") && said.contains("Make room"),
             "{said}"
         );
-        let run = b.try_ask(&["status"]);
-        assert!(run.code == Some(1) && run.out.contains("the disk is full"), "{run:?}");
+        says(&b, &["the disk is full"]);
         b.put("old", "by ben, meanwhile");
         b.put("new", "by ben, meanwhile");
         // A power cut on top of it: it may not start, and says why; what it knew is known still.
@@ -277,11 +282,7 @@ fn what_may_not_be_read_or_written_waits_until_it_may() {
         let said = b.tells(path, "unwritable");
         assert!(said.contains("check the permissions"), "{path}: {said}");
     }
-    let run = b.try_ask(&["status"]);
-    assert!(
-        run.code == Some(1) && run.out.contains("needs you") && run.out.contains("secret: "),
-        "{run:?}"
-    );
+    says(&b, &["needs you", "secret: "]);
     assert_eq!(b.text("closed/deleted"), "one");
     assert_eq!(
         (a.text("secret/1"), a.text("secret/2"), b.text("secret/1")),
@@ -355,7 +356,7 @@ fn misses_the_share(b: &Device<'_>, words: &str) {
         let told = host["state"] == "halted" && host["why"].as_str().unwrap_or_default().contains(words);
         told && folder["state"] == "needs_you"
     });
-    assert_eq!(b.try_ask(&["status"]).code, Some(1));
+    says(b, &["needs you"]);
 }
 
 /// Waits until a share is there again, and shows what all do.
@@ -434,8 +435,7 @@ fn a_share_that_comes_back_empty_or_as_another_disk_is_not_taken_for_it() {
         b.start();
         misses_the_share(b, "merged as new");
         assert_eq!(b.folder()["hosts"][0]["remedy"], "rejoin");
-        let words = format!("bifold rejoin {:?}", world.at("share"));
-        assert!(b.try_ask(&["status"]).out.contains(&words), "{words}");
+        says(b, &[&format!("bifold rejoin {:?}", world.at("share"))]);
         b.ask(&["rejoin", world.at("share").to_str().unwrap()]);
         has_the_share(world, a, b);
         assert_eq!(a.text("on a new disk"), "new");
@@ -485,11 +485,12 @@ fn a_folder_whose_disk_goes_away_waits_for_that_disk() {
         b.start();
         root.mount("new");
         world.put("ben/on a new disk", "new");
-        let folder = b.becomes("halted");
-        let why = folder["why"].as_str().unwrap();
-        assert!(why.contains("root.json) is gone") && folder["remedy"] == "rejoin", "{why}");
-        let run = b.try_ask(&["status"]);
-        assert!(run.code == Some(1) && run.out.contains("bifold rejoin"), "{run:?}");
+        until("it says so", || {
+            let folder = b.folder();
+            let why = folder["why"].as_str().unwrap_or_default();
+            why.contains("root.json) is gone") && folder["remedy"] == "rejoin"
+        });
+        says(&b, &["bifold rejoin"]);
         assert_eq!(a.folder()["files"], 2001);
         // What the message says: what is there is merged as new, and nothing is deleted.
         b.ask(&["rejoin", "team"]);
@@ -529,8 +530,8 @@ fn with_sixteen_watches_all_is_found_by_looking() {
         "{said}"
     );
     a.gets("dir39/sub/file", "one");
-    assert_eq!(b.folder()["state"], "up_to_date", "nothing waits for anyone");
-    assert_eq!(b.try_ask(&["status"]).code, Some(0));
+    b.becomes("up_to_date");
+    assert_eq!(b.try_ask(&["status"]).code, Some(0), "nothing waits for anyone");
     // Deep in what is not watched.
     b.put("dir39/sub/file", "two");
     world.mv("ben/dir38", "ben/moved");
