@@ -391,6 +391,8 @@ fn a_share_that_goes_away_in_the_middle_is_missed_until_it_is_back() {
         assert_eq!(world.text("share/stray"), "stray");
         world.rm("share");
         misses_the_share(b, "not there any more");
+        a.put("old", "away for good");
+        b.gets("old", "away for good");
         assert_same(&[a, b]);
         world.mkdir("share");
         share.mount("disk");
