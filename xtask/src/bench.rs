@@ -6,7 +6,7 @@
 mod files;
 mod measure;
 mod options;
-mod random;
+pub mod random;
 mod report;
 mod tool;
 mod watching;

@@ -10,6 +10,8 @@ mod install;
 mod job;
 mod prove;
 mod sample;
+#[cfg(target_os = "linux")]
+mod soak;
 mod window;
 
 use std::ffi::OsString;
@@ -37,6 +39,14 @@ Usage: cargo xtask COMMAND
       --quick       a twentieth of the work, to try the bench itself; its figures mean little
       --out FILE    write the figures as JSON, too
       BIFOLD_BENCH_DIR (environment): where to put the folders, instead of the system's temporary directory
+  soak [OPTIONS]    on Linux: three daemons, each on a host of its own (as root; else all on this one), an hour of mixed load with
+                    partitions and kills: all equal at the end, nothing lost, memory and handles flat
+      --minutes N   how long (60 if not given)
+      --seed S      another load than that of seed 1
+      --out FILE    write what was measured each second as CSV, too
+      --picture FILE  draw it there, instead of docs/pictures/soak.png
+      --bifold PATH   take this program, instead of building the release; --build TEXT says in the picture what it is
+      BIFOLD_SOAK_DIR (environment): where to put the folders, instead of the system's temporary directory
 ";
 
 fn main() -> ExitCode {
@@ -88,6 +98,10 @@ fn dispatch(args: Vec<OsString>) -> Result<ExitCode> {
         "bench" => bench::run(rest),
         #[cfg(not(unix))]
         "bench" => bail!("the bench measures by means that only Unix has; run it on Linux"),
+        #[cfg(target_os = "linux")]
+        "soak" => soak::run(rest),
+        #[cfg(not(target_os = "linux"))]
+        "soak" => bail!("the soak measures by means that only Linux has"),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)

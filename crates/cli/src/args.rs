@@ -206,7 +206,7 @@ pub enum Command {
     },
     /// Takes what lies at a folder's place now for the folder: it is merged as a union, and nothing is deleted.
     Rejoin {
-        /// The folder: its name or id.
+        /// The folder: its name, id or path; or the path of a share, which is then what is merged.
         folder: String,
     },
     /// Prints completions for a shell.

@@ -133,6 +133,9 @@ pub fn folder(folder: &FolderStatus) -> String {
     for share in &folder.hosts {
         let why = share.why.as_ref().map(|w| format!(": {w}")).unwrap_or_default();
         line(format!("share {}: {}{why}", share.path.display(), share.state.word()));
+        if share.remedy == Some(Remedy::Rejoin) {
+            line(format!("to merge what is there now as new: bifold rejoin {:?}", share.path));
+        }
     }
     for device in &folder.devices {
         let behind = match (device.agrees, device.behind.count) {

@@ -165,6 +165,10 @@ fn bring_large(
             drop(out);
             if matches!(e, FsError::Full) {
                 let _ = fs.remove_file(&path);
+                // What came before takes room that the file itself may need: without it, all is fetched anew.
+                if kept > 0 && fs.remove_file(&before).is_ok() {
+                    return bring_large(fs, wanted, supply, replaced, far, bringing);
+                }
             }
             Err(StageError::Target(e))
         }

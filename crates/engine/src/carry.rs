@@ -471,7 +471,7 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
 }
 
 /// Why a root is not to be touched any more.
-fn why_another(root: &Root) -> Option<Halted> {
+pub(crate) fn why_another(root: &Root) -> Option<Halted> {
     root.is_another().unwrap_or_else(|e| {
         Some(Halted::because(format!(
             "{}: its marker cannot be read ({e}); nothing was changed",

@@ -304,6 +304,7 @@ impl Core {
 
     /// Takes something in, and says what is to be done. `wall_ms`: the wall clock, milliseconds since 1970.
     pub fn step(&mut self, input: Input, wall_ms: u64) -> Vec<Effect> {
+        self.clock_went_back(self.wall_ms.saturating_sub(wall_ms));
         self.wall_ms = wall_ms;
         match input {
             Input::Attach { replica, name } => {
@@ -377,6 +378,18 @@ impl Core {
         }
         self.advance();
         self.effects.drain(..).collect()
+    }
+
+    /// The clock was set back: times that were noted before are moved along, so that what is waited for takes no longer than it should.
+    fn clock_went_back(&mut self, by_ms: u64) {
+        if by_ms == 0 {
+            return;
+        }
+        let times = self.spoke_ms.values_mut().chain([&mut self.awaited_until_ms]);
+        let removed = self.hosts.values_mut().flat_map(|host| &mut host.removed);
+        for time in times.chain(removed.map(|(when, _)| when)) {
+            *time = time.saturating_sub(by_ms);
+        }
     }
 
     fn replan(&mut self) {
@@ -553,17 +566,17 @@ impl Core {
         self.reads
     }
 
-    /// Whether all replicas of this program show all that they know, and the same.
+    /// Whether all replicas of this program that are not halted show all that they know, and the same.
     #[must_use]
     pub fn all_shown(&self) -> bool {
         let shows = |host: &Host| host.replica.acks().get(&host.replica.id()) == Some(host.replica.have());
         let first = self.order.first().and_then(|id| self.hosts.get(id));
-        self.is_quiet()
-            && self.hosts.values().all(shows)
-            && self
-                .hosts
-                .values()
-                .all(|host| first.is_some_and(|f| f.replica.have() == host.replica.have()))
+        // (A share that is not there is one that cannot be reached.)
+        let there = || self.hosts.values().filter(|host| host.halted.is_none());
+        first.is_some_and(|first| {
+            let alike = |host: &Host| first.replica.have() == host.replica.have();
+            first.halted.is_none() && self.is_quiet() && there().all(|host| shows(host) && alike(host))
+        })
     }
 
     /// A replica that is attached, to be asked what only it can work out.

@@ -1,6 +1,7 @@
 //! Opening roots: which replica each is, and whether it is still what it was. Where an index or the files were put back from an
 //! older state, the root joins anew, as a union: absence is then no deletion.
 
+use crate::core::Halted;
 use crate::root::{FsNames, Root, RootSpec, damaged, gone};
 use bifold_disk::apply::Applier;
 use bifold_disk::fs::{Fs, FsError};
@@ -239,6 +240,16 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         return Err(OpenError::NotTheRoot(damaged(&spec.path)));
     };
     let Some(hosted) = store.replica(id)?.filter(|h| h.alive) else {
+        if let Some(known) = &by_path
+            && known.folder != folder
+            && was_taken_in(store, known)?
+        {
+            return Err(OpenError::NotTheRoot(format!(
+                "{}: another folder stands in its place now. Nothing was changed. Put the right one back, or have what is there now \
+                 merged as new",
+                spec.path.display()
+            )));
+        }
         // The index was lost, or is another one.
         return new(Some(folder), by_path.map(|h| h.id), "the index does not know it");
     };
@@ -260,6 +271,19 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
         );
     }
     Ok(Known::As(Box::new(hosted)))
+}
+
+/// Why a root that is known is not what it was; `None` if it is.
+///
+/// # Errors
+/// If the index cannot be read.
+pub(crate) fn why_not_the_root(store: &Store, spec: &RootSpec) -> Result<Option<Halted>, StoreError> {
+    match recognise(store, spec) {
+        Ok(_) => Ok(None),
+        Err(OpenError::Store(e)) => Err(e),
+        Err(OpenError::NotTheRoot(why)) => Ok(Some(Halted { why, rejoin: true })),
+        Err(e) => Ok(Some(Halted::because(e.to_string()))),
+    }
 }
 
 /// Whether something of a replica is in the index that would make absence look like deletion.

@@ -2,6 +2,7 @@
 
 use super::{PATIENCE, Run, Tree, World, until};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,10 @@ pub struct Device<'a> {
     host: Option<(String, String)>,
     daemon: Option<Child>,
     pub args: Vec<String>,
+    /// What the daemon is started through: a program with its arguments, which becomes the daemon.
+    pub through: Vec<String>,
+    /// The daemon's program, if it is not the one that was built.
+    pub program: Option<PathBuf>,
 }
 
 impl<'a> Device<'a> {
@@ -46,6 +51,8 @@ impl<'a> Device<'a> {
             host: None,
             daemon: None,
             args: Vec::new(),
+            through: Vec::new(),
+            program: None,
         }
     }
 
@@ -54,22 +61,31 @@ impl<'a> Device<'a> {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = match &self.host {
-            Some((host, _)) => {
-                let mut command = self.world.command_of("ip");
-                command.args(["netns", "exec", host, env!("CARGO_BIN_EXE_bifold")]);
-                command
-            }
-            None => self.world.command(),
-        };
-        command.arg("--home").arg(self.home());
+        self.command_through(&[])
+    }
+
+    fn command_through(&self, through: &[String]) -> Command {
+        let built = PathBuf::from(env!("CARGO_BIN_EXE_bifold"));
+        let mut words: Vec<&OsStr> = Vec::new();
+        if let Some((host, _)) = &self.host {
+            words.extend(["ip", "netns", "exec", host].map(OsStr::new));
+        }
+        words.extend(through.iter().map(OsStr::new));
+        words.push(self.program.as_ref().unwrap_or(&built).as_os_str());
+        let mut command = self.world.command_of(words[0].to_str().unwrap());
+        command.args(&words[1..]).arg("--home").arg(self.home());
         command
     }
 
     /// Starts the daemon, and waits until it answers.
     pub fn start(&mut self) {
+        assert!(self.try_start(), "{}: {}", self.name, self.log());
+    }
+
+    /// The same; false if it ends instead.
+    pub fn try_start(&mut self) -> bool {
         let address = self.host.as_ref().map_or("127.0.0.1", |(_, address)| address);
-        let mut command = self.command();
+        let mut command = self.command_through(&self.through);
         command.args([
             "daemon",
             "--listen",
@@ -91,12 +107,18 @@ impl<'a> Device<'a> {
         self.daemon = Some(command.spawn().unwrap());
         let end = Instant::now() + PATIENCE;
         while self.try_ask(&["status"]).code == Some(2) {
-            assert!(self.runs() && Instant::now() < end, "{}: {}", self.name, self.log());
+            assert!(Instant::now() < end, "{}: {}", self.name, self.log());
+            if !self.runs() {
+                self.daemon = None;
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
     }
 
-    fn runs(&mut self) -> bool {
+    /// Whether its daemon runs.
+    pub fn runs(&mut self) -> bool {
         self.daemon.as_mut().is_some_and(|d| d.try_wait().unwrap().is_none())
     }
 
@@ -224,6 +246,32 @@ impl<'a> Device<'a> {
         let devices = self.json(&["devices"]);
         let found = devices.as_array().unwrap().iter().find(|d| d["name"] == name).cloned();
         found.map_or(0, |d| d["received"].as_u64().unwrap())
+    }
+
+    /// What its status says of a path; of the folder itself, if that is empty.
+    pub fn problem(&self, path: &str) -> Option<Value> {
+        let problems = self.folder()["problems"].as_array().cloned().unwrap_or_default();
+        problems.into_iter().find(|p| p["path"] == path)
+    }
+
+    /// Waits until its status says something of a path, and of this kind; what it says.
+    pub fn tells(&self, path: &str, kind: &str) -> String {
+        let mut said = Value::Null;
+        until(&format!("{} tells of {path:?}: {kind}", self.name), || {
+            said = self.problem(path).unwrap_or_default();
+            said["kind"] == kind
+        });
+        said["message"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until its folder is in this state; the whole status.
+    pub fn becomes(&self, state: &str) -> Value {
+        let mut folder = Value::Null;
+        until(&format!("{} is {state}", self.name), || {
+            folder = self.folder();
+            folder["state"] == state
+        });
+        folder
     }
 
     /// Waits until another device is connected, or not.

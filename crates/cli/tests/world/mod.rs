@@ -132,6 +132,13 @@ impl World {
             .unwrap();
     }
 
+    /// Sets who may do what with something.
+    #[cfg(unix)]
+    pub fn mode(&self, path: impl AsRef<Path>, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(self.at(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     /// The program, with this world's home.
     pub fn command(&self) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_bifold"))

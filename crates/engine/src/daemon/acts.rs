@@ -222,11 +222,31 @@ impl Daemon {
         self.folder_status(number).await
     }
 
-    /// Takes a folder's own root for new, whatever is known of it: what is there is merged as a union.
+    /// Takes a folder's own root for new, whatever is known of it: what is there is merged as a union. Named by the path of a share, that
+    /// share is.
     ///
     /// # Errors
     /// If there is no such folder.
     pub async fn rejoin_folder(&self, which: &str) -> Result<FolderStatus, Trouble> {
+        let share = dunce::canonicalize(which).unwrap_or_else(|_| which.into());
+        let hosting = {
+            let state = self.lock();
+            let mut folders = state.folders.values();
+            folders.find(|f| f.file.shares.contains(&share)).map(|f| f.number)
+        };
+        if let Some(number) = hosting {
+            let done = self.blocking(move |daemon| {
+                daemon.restart_around(number, || {
+                    if let Some(folder) = daemon.lock().folders.get_mut(&number) {
+                        folder.file.rejoin_shares.push(share);
+                        daemon.home.write_folder(&folder.file)?;
+                    }
+                    Ok::<(), Trouble>(())
+                })
+            });
+            done.await.unwrap_or_else(|| Err(failed("the daemon ends")))?;
+            return self.folder_status(number).await;
+        }
         let number = self.find(which)?;
         self.begin_anew(number, || Ok(())).await?;
         self.folder_status(number).await

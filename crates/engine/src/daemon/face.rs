@@ -192,6 +192,8 @@ pub struct HostedShare {
     pub state: FolderState,
     /// Why it is halted.
     pub why: Option<String>,
+    /// If it is halted: what can be done here about it, beside putting right what `why` says.
+    pub remedy: Option<Remedy>,
 }
 
 /// A folder.

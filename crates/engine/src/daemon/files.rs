@@ -88,6 +88,9 @@ pub(crate) struct FolderFile {
     /// This device's own replica is to join as new, as its index or disk was put back.
     #[serde(default)]
     pub(crate) rejoin: bool,
+    /// So are these shares.
+    #[serde(default)]
+    pub(crate) rejoin_shares: Vec<PathBuf>,
     /// The first entry of the roster, and all of them, postcard in hexadecimal digits.
     pub(crate) root: String,
     pub(crate) roster: Vec<String>,
@@ -108,6 +111,7 @@ impl FolderFile {
             paused: false,
             paused_until_ms: None,
             rejoin: false,
+            rejoin_shares: Vec::new(),
             root: String::new(),
             roster: Vec::new(),
             invitations: Vec::new(),

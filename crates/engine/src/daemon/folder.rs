@@ -1,21 +1,22 @@
 //! A folder that runs: its loop, in a thread of its own.
 
-use crate::carry::Carrier;
-use crate::core::{Core, Input, Settings};
+use crate::carry::{Carrier, why_another};
+use crate::core::{Core, Halted, Input, Settings};
 use crate::daemon::face::{Trouble, TroubleKind};
-use crate::open::{OpenError, OpenOptions, open};
+use crate::open::{OpenError, OpenOptions, open, why_not_the_root};
 use crate::root::{Root, RootSpec, identity};
 use crate::run::{Door, Event, Loop, Others, RunOptions, random};
 use crate::watching::{self, Watching};
 use bifold_disk::far::Far;
 use bifold_disk::fs::FsError;
 use bifold_disk::native::NativeFs;
+use bifold_disk::root::{Found, look};
 use bifold_protocol::Message;
-use bifold_store::{FolderId, Store, StoreError};
+use bifold_store::{FolderId, RootIdentity, Store, StoreError};
 use bifold_tree::ReplicaId;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -29,6 +30,8 @@ const MOST_WAITING: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a root is tried to be opened that is in use.
 const LET_GO: Duration = Duration::from_secs(4);
+/// Between two looks whether a root is another.
+const LOOK_TWICE: Duration = Duration::from_millis(100);
 /// Most threads that read and stage.
 const THREADS: usize = 4;
 
@@ -41,6 +44,8 @@ pub(crate) struct FolderSpec {
     /// What people call them.
     pub(crate) names: Vec<String>,
     pub(crate) rejoin: bool,
+    /// So are these shares.
+    pub(crate) rejoin_shares: Vec<PathBuf>,
     /// There are other devices: a disk that was never taken in waits a little for one of them.
     pub(crate) awaited: bool,
     /// Ids of new replicas.
@@ -54,6 +59,13 @@ pub(crate) struct Running {
     pub(crate) pump: Pump,
     /// This device's own replica first, then those on shares.
     pub(crate) replicas: Vec<ReplicaId>,
+    /// Where they are.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Shares that are not there.
+    pub(crate) missing: Vec<Missing>,
+    roots: Vec<Weak<Root>>,
+    /// A look whether the roots are what they were is under way: one whose disk is stuck takes long.
+    looking: Arc<AtomicBool>,
     /// Other devices, to ask for bytes.
     pub(crate) far: Arc<dyn Far>,
     /// When it was started.
@@ -68,12 +80,80 @@ impl Running {
         self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
     }
 
+    /// A look at its roots, if none is under way.
+    pub(crate) fn looking(&self) -> Option<Looking> {
+        let begun = !self.looking.swap(true, Ordering::Relaxed);
+        begun.then(|| Looking {
+            roots: self.roots.clone(),
+            missing: self.missing.clone(),
+            under_way: self.looking.clone(),
+            door: self.door.clone(),
+        })
+    }
+
     /// Stops it, and waits until all is written. Takes a while: for a thread that may wait.
     pub(crate) fn stop(mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// A share that is known and is not there, or not what it was: the folder runs without it.
+#[derive(Clone)]
+pub(crate) struct Missing {
+    pub(crate) path: PathBuf,
+    /// What it shows when it is there.
+    pub(crate) replica: ReplicaId,
+    pub(crate) halted: Halted,
+    /// What was there instead.
+    identity: RootIdentity,
+}
+
+impl Missing {
+    /// Whether something else is there than was: what that is, is found out when it is opened.
+    fn is_back(&self) -> bool {
+        if identity(&self.path) != self.identity {
+            return true;
+        }
+        let marker = NativeFs::open_read_only(&self.path).map(|fs| look(&fs));
+        matches!(marker, Ok(Ok(Found::Marker(marker))) if marker.replica == self.replica.to_string())
+    }
+}
+
+/// A look whether a folder's roots are what they were. What watches them does not tell when another disk is mounted over them.
+pub(crate) struct Looking {
+    roots: Vec<Weak<Root>>,
+    missing: Vec<Missing>,
+    under_way: Arc<AtomicBool>,
+    door: Door,
+}
+
+impl Looking {
+    /// Looks, and halts what is not what it was. Whether the folder is to be opened anew: what was gone is there again, or another directory
+    /// is in its place. For a thread that may wait.
+    pub(crate) fn look(self, halted: bool) -> bool {
+        let (mut all_well, mut replaced) = (true, false);
+        for root in self.roots.iter().filter_map(Weak::upgrade) {
+            // (Looked at twice: a marker that is just being replaced may be missed once.)
+            let why = why_another(&root).and_then(|_| {
+                std::thread::sleep(LOOK_TWICE);
+                why_another(&root)
+            });
+            if let Some(why) = why {
+                all_well = false;
+                replaced |= root.path.is_dir() && matches!(root.fs.stat(""), Ok(None));
+                let _ = self.door.put(Input::Halt(root.replica, why));
+            }
+        }
+        (halted && (all_well || replaced)) || (all_well && self.missing.iter().any(Missing::is_back))
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.under_way.store(false, Ordering::Relaxed);
     }
 }
 
@@ -172,15 +252,19 @@ pub(crate) fn start(
             }
         })
         .map_err(|e| Trouble::new(TroubleKind::Failed, format!("no thread can be started ({e})")))?;
-    let (door, replicas) = is_ready
+    let begun = is_ready
         .recv()
         .map_err(|_| Trouble::new(TroubleKind::Failed, "the folder ended before it began"))??;
     Ok(Running {
-        pump: Pump::start(runtime, door.clone()),
+        pump: Pump::start(runtime, begun.door.clone()),
         since: std::time::Instant::now(),
         far: asked,
-        door,
-        replicas,
+        door: begun.door,
+        replicas: begun.roots.iter().map(|root| root.replica).collect(),
+        paths: begun.roots.iter().map(|root| root.path.clone()).collect(),
+        roots: begun.roots.iter().map(Arc::downgrade).collect(),
+        missing: begun.missing,
+        looking: Arc::default(),
         stop: Some(stop),
         thread: Some(thread),
     })
@@ -199,7 +283,7 @@ fn open_roots(spec: &mut FolderSpec, store: &mut Store) -> Result<Result<Vec<Roo
             path: path.clone(),
             identity: identity(path),
             fs: Arc::new(fs),
-            rejoin: spec.rejoin && i == 0,
+            rejoin: (spec.rejoin && i == 0) || spec.rejoin_shares.contains(path),
         });
     }
     let options = OpenOptions {
@@ -212,7 +296,48 @@ fn open_roots(spec: &mut FolderSpec, store: &mut Store) -> Result<Result<Vec<Roo
     Ok(open(store, specs, options))
 }
 
-type Ready = std::sync::mpsc::SyncSender<Result<(Door, Vec<ReplicaId>), Trouble>>;
+/// Takes shares out that are known and are not there, or not what they were: nobody is to wait for them.
+fn leave_out(spec: &mut FolderSpec, store: &Store) -> Result<Vec<Missing>, Trouble> {
+    let mut missing = Vec::new();
+    for i in (1..spec.roots.len()).rev() {
+        let path = &spec.roots[i];
+        let Some(known) = store.replica_by_root(path)? else { continue };
+        let halted = match NativeFs::open_read_only(path) {
+            Err(e) => Some(Halted::because(format!("{e}. It is taken in again when it is there"))),
+            Ok(fs) => why_not_the_root(
+                store,
+                &RootSpec {
+                    name: String::new(),
+                    path: path.clone(),
+                    identity: identity(path),
+                    fs: Arc::new(fs),
+                    rejoin: spec.rejoin_shares.contains(path),
+                },
+            )?,
+        };
+        if let Some(halted) = halted {
+            spec.names.remove(i);
+            let path = spec.roots.remove(i);
+            tracing::warn!(path = %path.display(), %halted, "goes on without a share");
+            missing.push(Missing {
+                identity: identity(&path),
+                path,
+                replica: known.id,
+                halted,
+            });
+        }
+    }
+    Ok(missing)
+}
+
+/// What whoever starts a folder is told of it.
+struct Begun {
+    door: Door,
+    roots: Vec<Arc<Root>>,
+    missing: Vec<Missing>,
+}
+
+type Ready = std::sync::mpsc::SyncSender<Result<Begun, Trouble>>;
 
 fn run(
     spec: &mut FolderSpec,
@@ -223,6 +348,7 @@ fn run(
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), Trouble> {
     let mut store = Store::open(&spec.index)?;
+    let missing = leave_out(spec, &store)?;
     let begun = std::time::Instant::now();
     let roots = loop {
         match open_roots(spec, &mut store)? {
@@ -269,7 +395,11 @@ fn run(
         let mut inputs = engine.carrier().load()?;
         // (What is awaited is to be known before the first scan ends.)
         inputs.append(&mut first);
-        let _ = ready.send(Ok((engine.door(), replicas)));
+        let _ = ready.send(Ok(Begun {
+            door: engine.door(),
+            roots: engine.carrier().roots().cloned().collect(),
+            missing,
+        }));
         let stop = async {
             let _ = stopped.await;
         };

@@ -7,7 +7,6 @@ use crate::daemon::files::INDEX;
 use crate::daemon::folder::{FolderSpec, Running, Told};
 use crate::daemon::hub::ToOthers;
 use crate::daemon::{Daemon, failed};
-use crate::root::Root;
 use crate::run::{random, wall_ms};
 use bifold_net::link::Peer;
 use bifold_net::membership::ReplicaName;
@@ -74,7 +73,8 @@ impl Daemon {
                 index: self.home.folder_dir(&id).join(INDEX),
                 roots,
                 names,
-                rejoin: state.folders.get(&number).is_some_and(|f| f.file.rejoin),
+                rejoin: folder.is_some_and(|f| f.file.rejoin),
+                rejoin_shares: folder.map(|f| f.file.rejoin_shares.clone()).unwrap_or_default(),
             }
         };
         let daemon = self.this.clone();
@@ -115,13 +115,15 @@ impl Daemon {
                         .find(|name| name.id == id.0)
                         .copied()
                 };
-                let replicas: Vec<ReplicaName> = running.replicas.iter().filter_map(named).collect();
+                let mut replicas: Vec<ReplicaName> = running.replicas.iter().filter_map(named).collect();
+                replicas.extend(running.missing.iter().filter_map(|share| named(&share.replica)));
                 // (Of a share's it cannot be helped by that.)
                 let nameless = replicas.first().map(|name| name.id) != running.replicas.first().map(|id| id.0);
                 known.replicas = replicas;
                 known.drawn.clear();
                 // (An index that was made under another key, or is older than this: it joins anew, under an id that can be shown to be its own.)
                 folder.file.rejoin = nameless && !rejoin;
+                folder.file.rejoin_shares.clear();
                 let again = folder.file.rejoin;
                 if let Err(trouble) = self.home.write_folder(&folder.file) {
                     tracing::warn!(%trouble, "not noted");
@@ -218,7 +220,7 @@ impl Daemon {
     /// Sees to it that what ought to run does.
     pub(super) async fn care(self: &Arc<Self>) {
         let mut todo = Vec::new();
-        let mut halted = Vec::new();
+        let mut looks = Vec::new();
         let mut rested = Vec::new();
         {
             let now = wall_ms();
@@ -234,22 +236,19 @@ impl Daemon {
                 }
                 match &folder.running {
                     None if !folder.file.paused && folder.roster.admits(&self.me().0) => todo.push(*number),
-                    Some(running) if folder.halted => halted.push((*number, running.door.clone())),
-                    _ => {}
+                    Some(running) => looks.extend(running.looking().map(|looking| (*number, folder.halted, looking))),
+                    None => {}
                 }
             }
         }
-        for (number, door) in halted {
-            // Is what was gone there again, or another directory in its place? Which one that is, is found out when it is opened.
-            let back = door
-                .ask(|_, carrier| {
-                    let replaced = |root: &Arc<Root>| root.path.is_dir() && matches!(root.fs.stat(""), Ok(None));
-                    carrier.roots().all(|root| matches!(root.is_another(), Ok(None))) || carrier.roots().any(replaced)
-                })
-                .await;
-            if back == Some(true) {
-                self.restart_later(number, false);
-            }
+        for (number, halted, looking) in looks {
+            // (Not waited for: a disk may be stuck.)
+            let daemon = self.clone();
+            self.runtime.spawn_blocking(move || {
+                if looking.look(halted) {
+                    daemon.restart_later(number, false);
+                }
+            });
         }
         for number in todo {
             self.blocking(move |daemon| daemon.start_folder(number)).await;
@@ -355,14 +354,11 @@ impl Told for ToFaces {
                 let Some(folder) = state.folders.get(&self.folder) else {
                     return;
                 };
-                let place = folder
-                    .running
-                    .as_ref()
-                    .and_then(|r| r.replicas.iter().position(|r| *r == replica));
-                let path = match place {
-                    Some(n) if n > 0 => folder.file.shares.get(n - 1).cloned().unwrap_or_default(),
-                    _ => folder.file.path.clone(),
-                };
+                let path = folder.running.as_ref().and_then(|running| {
+                    let place = running.replicas.iter().position(|r| *r == replica)?;
+                    running.paths.get(place).cloned()
+                });
+                let path = path.unwrap_or_else(|| folder.file.path.clone());
                 let (id, folder) = (folder.file.id.clone(), folder.file.name.clone());
                 drop(state);
                 daemon.tell(Event::Applying {

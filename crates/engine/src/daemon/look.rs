@@ -1,10 +1,11 @@
 //! Looking at folders, for whoever asks.
 
-use crate::core::{Core, HostState, ListedConflict, Side as CoreSide, Taken};
+use crate::core::{Core, Halted, HostState, ListedConflict, Side as CoreSide, Taken};
 use crate::daemon::face::{
     Conflict, ConnectionKind, DeviceStatus, Direction, FolderDevice, FolderState, FolderStatus, HeldChange, HostedShare,
     PathProblem, Pending, PendingItem, Remedy, Side, Trouble, TroubleKind, Which,
 };
+use crate::daemon::folder::Missing;
 use crate::daemon::hub::connection;
 use crate::daemon::{Daemon, not_found, role_of};
 use crate::run::wall_ms;
@@ -154,7 +155,12 @@ impl Daemon {
             id: folder.file.id.clone(),
             name: folder.file.name.clone(),
             path: folder.file.path.clone(),
-            state: FolderState::Halted,
+            // (Without trouble it is just being opened.)
+            state: if folder.trouble.is_some() || stuck {
+                FolderState::Halted
+            } else {
+                FolderState::Syncing
+            },
             why: folder.trouble.as_ref().map(|t| match &t.hint {
                 Some(hint) => format!("{}. {hint}", t.message),
                 None => t.message.clone(),
@@ -193,10 +199,14 @@ impl Daemon {
             (status.why, status.remedy) = (None, None);
             status.paused_until_ms = folder.file.paused_until_ms;
         }
-        let roots: Vec<PathBuf> = std::iter::once(&folder.file.path)
+        let mut roots: Vec<PathBuf> = std::iter::once(&folder.file.path)
             .chain(&folder.file.shares)
             .cloned()
             .collect();
+        let mut missing = Vec::new();
+        if let (Some(running), Some(_)) = (&folder.running, &looked) {
+            (roots, missing) = (running.paths.clone(), running.missing.clone());
+        }
         let refused = folder.refused.values().next().cloned();
         let Some(looked) = looked else {
             status.hosts = roots[1..]
@@ -205,12 +215,13 @@ impl Daemon {
                     path: path.clone(),
                     state: status.state,
                     why: None,
+                    remedy: None,
                 })
                 .collect();
             return Ok(status);
         };
         drop(state);
-        fill(&mut status, &looked, &roots);
+        fill(&mut status, &looked, &roots, &missing);
         // Who may be there in a moment is waited for.
         status.settled &= !dialling;
         if status.state == FolderState::Offline && status.why.is_none() {
@@ -325,7 +336,8 @@ impl Daemon {
                 let state = self.lock();
                 let Some(folder) = state.folders.get(&number) else { continue };
                 let mut places = vec![state.file.name.clone()];
-                places.extend(folder.file.shares.iter().map(|p| p.display().to_string()));
+                let paths = folder.running.iter().flat_map(|running| running.paths.iter().skip(1));
+                places.extend(paths.map(|p| p.display().to_string()));
                 let admitted =
                     |device: &String| DeviceId::parse(device).is_some_and(|d| d != self.me() && folder.roster.admits(&d.0));
                 let named = |(device, known): (&String, &crate::daemon::files::KnownDevice)| {
@@ -596,8 +608,12 @@ pub(crate) fn word_of(taken: &Taken) -> String {
     }
 }
 
+fn remedy(halted: Option<&Halted>) -> Option<Remedy> {
+    halted.is_some_and(|halted| halted.rejoin).then_some(Remedy::Rejoin)
+}
+
 /// Fills in what the loop knows.
-fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
+fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf], missing: &[Missing]) {
     let connected = status.devices.iter().any(|d| d.connection != ConnectionKind::None);
     let alone = status.devices.is_empty();
     for (i, host) in looked.status.hosts.iter().enumerate() {
@@ -629,7 +645,7 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
             status.problems.push(PathProblem {
                 path: String::new(),
                 kind: "unwatched".into(),
-                message: format!("{prefix}it is looked at from time to time: {why}"),
+                message: format!("{prefix}it is looked at from time to time: {why}. Then pause the folder and resume it"),
             });
         }
         if let Some((removals, overwrites, files)) = host.held {
@@ -644,8 +660,7 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
             (status.files, status.dirs) = (host.files as u64, host.dirs as u64);
             status.state = state;
             status.why = host.halted.as_ref().map(|halted| halted.why.clone());
-            let rejoin = host.halted.as_ref().is_some_and(|halted| halted.rejoin);
-            status.remedy = rejoin.then_some(Remedy::Rejoin);
+            status.remedy = remedy(host.halted.as_ref());
         } else {
             if state == FolderState::Syncing && status.state == FolderState::UpToDate {
                 status.state = FolderState::Syncing;
@@ -657,8 +672,20 @@ fn fill(status: &mut FolderStatus, looked: &Looked, roots: &[PathBuf]) {
                 path,
                 state,
                 why: host.halted.as_ref().map(|halted| halted.why.clone()),
+                remedy: remedy(host.halted.as_ref()),
             });
         }
+    }
+    for share in missing {
+        if status.state == FolderState::UpToDate {
+            status.state = FolderState::NeedsYou;
+        }
+        status.hosts.push(HostedShare {
+            path: share.path.clone(),
+            state: FolderState::Halted,
+            why: Some(share.halted.why.clone()),
+            remedy: remedy(Some(&share.halted)),
+        });
     }
     for path in &looked.only_here {
         status.problems.push(PathProblem {

@@ -340,6 +340,8 @@ export type HostedShare = {
 	state: FolderState,
 	/**  Why it is halted. */
 	why: string | null,
+	/**  If it is halted: what can be done here about it, beside putting right what `why` says. */
+	remedy: Remedy | null,
 };
 
 /**  Patterns, and what they match. */

@@ -123,7 +123,7 @@ export class FakeBackend implements Backend {
     });
 
   host: Backend["host"] = (folder, path) =>
-    this.#answer(() => this.#change(folder, { hosts: [...this.#folder(folder).hosts, { path, state: "syncing", why: null }] }));
+    this.#answer(() => this.#change(folder, { hosts: [...this.#folder(folder).hosts, { path, state: "syncing", why: null, remedy: null }] }));
 
   #some(folder: string | null): FolderStatus[] {
     return folder === null ? this.#world.status.folders : [this.#folder(folder)];

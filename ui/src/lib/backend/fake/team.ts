@@ -132,7 +132,7 @@ export function teamWorld(now: number): World {
         { path: "renders/locked.psd", kind: "unreadable", message: "This computer may not read it, so it is not sent. Ask its owner for permission." },
         { path: "sockets/preview.sock", kind: "special", message: "A socket cannot be kept the same, so it is left alone." },
       ],
-      hosts: [{ path: "/mnt/nas/design", state: "up_to_date", why: null }], settled: false,
+      hosts: [{ path: "/mnt/nas/design", state: "up_to_date", why: null, remedy: null }], settled: false,
     }),
     folder("photos", "Photos", {
       path: "/home/mira/Pictures/Photos", state: "syncing", files: 38_120, dirs: 402, bytes: 214_000_000_000, role: "editor", settled: false,
