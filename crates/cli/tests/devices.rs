@@ -145,6 +145,61 @@ fn a_removed_device_is_refused_by_all() {
     assert_eq!(a.text("from cleo"), "not for them");
 }
 
+/// How many nodes the index of a device that does not run has: what is deleted too, until it is forgotten.
+fn nodes(device: &Device<'_>) -> usize {
+    let folders = std::fs::read_dir(device.home().join("folders")).unwrap();
+    let index = folders.map(|f| f.unwrap().path().join("index.db")).next().unwrap();
+    let store = bifold_store::Store::open(&index).unwrap();
+    let living = store.all_replicas().unwrap().into_iter().find(|r| r.alive).unwrap();
+    let mut replica = bifold_tree::Replica::new(living.id, std::sync::Arc::new(bifold_tree::ExactNames), bifold_tree::Policy::Ask);
+    store.load(&mut replica, &|_| None).unwrap();
+    replica.node_count()
+}
+
+/// Also where a device was taken out, and another one has lost its index: nobody waits for what these had.
+#[test]
+fn what_all_have_seen_deleted_is_forgotten() {
+    let world = World::new();
+    let (mut a, mut b) = pair(&world);
+    let c = Device::new(&world, "cleo");
+    c.join(&a.ticket(&[]));
+    for i in 0..1700 {
+        a.put(&format!("{}/{i}", if i < 700 { "goes" } else { "stays" }), i.to_string());
+    }
+    assert_same(&[&a, &b, &c]);
+    a.ask(&["device", "remove", "cleo"]);
+    until("it is told", || c.folder()["state"] == "halted");
+    b.stop();
+    for folder in std::fs::read_dir(b.home().join("folders")).unwrap() {
+        for part in ["index.db", "index.db-wal", "index.db-shm"] {
+            let _ = std::fs::remove_file(folder.as_ref().unwrap().path().join(part));
+        }
+    }
+    b.start();
+    b.sees("anna", true);
+    assert_same(&[&a, &b]);
+    world.rm("ben/goes");
+    until("the deletion", || !world.exists("anna/goes"));
+    assert_same(&[&a, &b]);
+    // (Not at once, and not with each change.)
+    std::thread::sleep(Duration::from_millis(1_100));
+    a.put("one more", "1");
+    b.gets("one more", "1");
+    assert_same(&[&a, &b]);
+    a.stop();
+    b.stop();
+    for device in [&a, &b] {
+        let nodes = nodes(device);
+        assert!((1002..1100).contains(&nodes), "{nodes} nodes");
+    }
+    // Nothing comes back.
+    a.start();
+    b.start();
+    b.sees("anna", true);
+    assert_same(&[&a, &b]);
+    assert!(!world.exists("anna/goes") && world.exists("ben/stays/1000"));
+}
+
 #[test]
 fn a_role_changes_while_the_folder_is_shared() {
     let world = World::new();

@@ -17,7 +17,7 @@ use bifold_disk::read::Read;
 use bifold_disk::scan::{Scanned, Scope};
 use bifold_protocol::{Message, Refused, Session};
 use bifold_store::Happened;
-use bifold_tree::{Action, Changes, ContentId, Dot, Kind, NodeId, Outcome, Problem, Replica, ReplicaId};
+use bifold_tree::{Action, Changes, ContentId, Dot, Kind, NodeId, Outcome, Problem, Replica, ReplicaId, Vector};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -52,6 +52,8 @@ pub enum Input {
     Disconnect(ReplicaId, ReplicaId),
     /// What people call replicas of other devices.
     Named(BTreeMap<ReplicaId, String>),
+    /// Replicas that will never speak again: their devices say so, or were taken out.
+    Retired(BTreeSet<ReplicaId>),
     /// Other devices are about to be connected: a disk that was never taken in waits for one of them for so many milliseconds.
     Awaited(u64),
     /// Whether the devices of this program may read only: what is written here is nobody's but their own.
@@ -219,6 +221,11 @@ pub struct Settings {
     pub allow_mass_change: bool,
     /// About how many nodes are planned for at a time.
     pub plan_size: usize,
+    /// What is deleted is forgotten once there is more of it than this, and an eighth of what there is.
+    pub forget_least: usize,
+    /// But not more often than every so many milliseconds: all nodes are looked at. Where all members show all that there is, a
+    /// twentieth of it.
+    pub forget_every_ms: u64,
 }
 
 impl Default for Settings {
@@ -229,6 +236,8 @@ impl Default for Settings {
             mass_least: 20,
             allow_mass_change: false,
             plan_size: 8_192,
+            forget_least: 500,
+            forget_every_ms: 20_000,
         }
     }
 }
@@ -336,6 +345,13 @@ impl Core {
             }
             Input::Named(names) => self.names = names,
             Input::Reads(reads) => self.reads = reads,
+            Input::Retired(gone) => {
+                for host in self.hosts.values_mut() {
+                    for replica in &gone {
+                        host.replica.retire(*replica);
+                    }
+                }
+            }
             Input::Awaited(ms) => self.awaited_until_ms = wall_ms.saturating_add(ms),
             Input::Dirty(id, scope) => self.dirty(id, scope),
             Input::Rescan(id, why) => {
@@ -386,9 +402,14 @@ impl Core {
             return;
         }
         let times = self.spoke_ms.values_mut().chain([&mut self.awaited_until_ms]);
-        let removed = self.hosts.values_mut().flat_map(|host| &mut host.removed);
-        for time in times.chain(removed.map(|(when, _)| when)) {
+        for time in times {
             *time = time.saturating_sub(by_ms);
+        }
+        for host in self.hosts.values_mut() {
+            let removed = host.removed.iter_mut().map(|(when, _)| when);
+            for time in removed.chain([&mut host.forgot_ms]) {
+                *time = time.saturating_sub(by_ms);
+            }
         }
     }
 
@@ -434,7 +455,10 @@ impl Core {
             }
             Err(refused) => {
                 tracing::error!(%from, %to, %refused, "session ended");
-                host.halted = Some(Halted::because(refused.to_string()));
+                host.halted = Some(Halted {
+                    why: refused.to_string(),
+                    rejoin: refused == Refused::PutBack,
+                });
                 self.sessions.remove(&(to, from));
                 self.sessions.remove(&(from, to));
             }
@@ -448,7 +472,35 @@ impl Core {
             self.advance_host(id);
         }
         self.make_room();
+        self.forget();
         self.talk();
+    }
+
+    /// Forgets what is deleted and was seen by all, from time to time.
+    fn forget(&mut self) {
+        for id in self.order.clone() {
+            let Some(host) = self.hosts.get_mut(&id) else { continue };
+            // (What is planned, or being surveyed, may still be spoken of.)
+            if host.phase != Phase::Idle || host.halted.is_some() {
+                continue;
+            }
+            let (files, dirs) = host.replica.counts();
+            let shown = files + dirs;
+            let dead = host.replica.node_count().saturating_sub(shown);
+            if dead <= self.settings.forget_least.max(shown / 8) {
+                continue;
+            }
+            let seen = host.replica.frontier();
+            let all_seen = seen.includes(host.replica.have());
+            let every_ms = self.settings.forget_every_ms / if all_seen { 20 } else { 1 };
+            if host.forgot_upto == seen || self.wall_ms < host.forgot_ms.saturating_add(every_ms) {
+                continue;
+            }
+            (host.forgot_ms, host.forgot_upto) = (self.wall_ms, seen);
+            let forgotten = host.replica.collect();
+            tracing::debug!(%id, dead, forgotten, "forgets what all have seen deleted");
+            self.commit(id, Commit::default());
+        }
     }
 
     /// Steps may take long, and what waits for them is not to.
@@ -508,9 +560,9 @@ impl Core {
             let Some(message) = session.poll(&host.replica, host.joining) else {
                 continue;
             };
-            // What another device has heard of must not be undone by a power cut: the next write would take its number.
-            let heard = matches!(&message, Message::Records { nodes, .. } if !nodes.is_empty());
-            let durable = heard && !self.hosts.contains_key(&other);
+            // What another device has heard of must not be undone by a power cut: the next write would take its number, and what
+            // was seen deleted here is forgotten everywhere.
+            let durable = !self.hosts.contains_key(&other) && self.is_news(me, &message);
             self.commit(
                 me,
                 Commit {
@@ -536,6 +588,26 @@ impl Core {
                 host.replica.forget_log(sent);
             }
         }
+    }
+
+    /// Whether a message tells something of this program's own replicas that was not told before.
+    fn is_news(&mut self, me: ReplicaId, message: &Message) -> bool {
+        let Message::Records { nodes, complete } = message else {
+            return false;
+        };
+        let acks = complete.iter().flat_map(|complete| &complete.acks);
+        let own: BTreeMap<ReplicaId, Vector> = acks
+            .filter(|(replica, _)| self.hosts.contains_key(replica))
+            .map(|(replica, ack)| (*replica, ack.clone()))
+            .collect();
+        let Some(host) = self.hosts.get_mut(&me) else {
+            return false;
+        };
+        let shown = complete.is_some() && host.told != own;
+        if shown {
+            host.told = own;
+        }
+        shown || !nodes.is_empty()
     }
 
     /// Whether nothing is being done and nothing is left to do but what waits for a person or failed.

@@ -199,9 +199,9 @@ pub fn load<'a>(store: &Store, roots: impl IntoIterator<Item = &'a Root>) -> Res
         store.load(&mut replica, &|id| replicas.iter().find_map(|other| other.node(id).cloned()))?;
         for member in store.replicas(root.folder)? {
             if member.alive {
-                replica.add_member(member.id)
+                replica.add_member(member.id);
             } else {
-                replica.remove_member(member.id)
+                replica.retire(member.id);
             }
         }
         replicas.push(replica);

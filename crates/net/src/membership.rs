@@ -12,7 +12,7 @@ pub const MAX_ADDRESSES: usize = 8;
 /// Longest URL of a relay, in bytes.
 const MAX_URL: usize = 256;
 /// Most replicas that one device may have of a folder: its own, and those on shares that it has mounted.
-const MAX_REPLICAS: usize = 64;
+pub const MAX_REPLICAS: usize = 64;
 /// Most devices that are spoken of at once.
 const MAX_DEVICES: usize = 4096;
 

@@ -72,7 +72,8 @@ pub enum Refused {
     /// Both ends are one replica.
     #[error("both sides say that they are the same replica: one is a copy of the other")]
     Same,
-    /// The other has seen writes of this one that this one does not know of.
+    /// The other has seen writes of this one that this one does not know of; or it was told that this one has shown, or that it has
+    /// retired.
     #[error("the other side has seen later changes of this side than are known here: its index was put back from an older state")]
     PutBack,
 }
@@ -196,7 +197,7 @@ impl Session {
                     return Err(Refused::Order);
                 };
                 let mut handled = Handled::default();
-                if self.peer_reads {
+                if self.peer_reads || replica.is_retired(peer) {
                     if let Some(complete) = complete {
                         self.peer_have.clone_from(&complete.have);
                         self.peer_have.0.remove(&peer); // what it wrote is nobody's but its own
@@ -207,6 +208,11 @@ impl Session {
                         self.heard_all = true;
                     }
                     return Ok(handled);
+                }
+                // What others may have forgotten since, because it was seen here, would never be heard of again.
+                let shown = complete.as_ref().and_then(|complete| complete.acks.get(&replica.id()));
+                if shown.is_some_and(|shown| !replica.have().includes(shown)) {
+                    return Err(Refused::PutBack);
                 }
                 for node in nodes {
                     handled.changed |= replica.receive(node, wall_ms)?;

@@ -4,7 +4,7 @@
 use bifold_chunk::{Chunk, ChunkId, Packing};
 use bifold_protocol::content::{ITEM_HEAD_BYTES, ItemHead, Lane, MAX_ANSWER_BYTES, Request, Wanted};
 use bifold_protocol::wire::{Encoder, Farewell, Hello, MAX_FRAME_BYTES, Packet, WireError, decode, frame_length};
-use bifold_protocol::{Answer, Message, Refused, Session};
+use bifold_protocol::{Answer, Complete, Message, Refused, Session};
 use bifold_tree::{Bytes, ContentId, ExactNames, FileKey, Fingerprint, Kind, Policy, Replica, ReplicaId, Stat, Survey, Vector};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -111,6 +111,51 @@ fn an_index_that_was_put_back_is_noticed() {
     let mut restored = replica(1);
     observe(&mut restored, &names(0, 2), 9);
     assert_eq!(talk(&mut restored, &mut b), Err(Refused::PutBack));
+}
+
+/// What was shown here is forgotten by others, once all have shown it. So it is no use to go on with an index that knows of less.
+#[test]
+fn an_index_that_has_shown_less_than_others_heard_is_noticed() {
+    let (mut a, mut b, mut c) = (replica(1), replica(2), replica(3));
+    observe(&mut b, &names(0, 3), 10);
+    talk(&mut a, &mut b).unwrap();
+    // It shows what it has heard of, and says so to one; another one hears that from there.
+    a.shows_all();
+    talk(&mut a, &mut b).unwrap();
+    talk(&mut b, &mut c).unwrap();
+    let mut restored = replica(1);
+    let mut end = Session::new();
+    let offer = Session::new().poll(&c, false).unwrap();
+    end.handle(&mut restored, &offer, 30).unwrap();
+    let all = Message::Records {
+        nodes: Vec::new(),
+        complete: Some(Complete {
+            sequence: c.sequence(),
+            have: c.have().clone(),
+            acks: c.acks().clone(),
+        }),
+    };
+    assert_eq!(end.handle(&mut restored, &all, 30), Err(Refused::PutBack));
+}
+
+#[test]
+fn who_has_retired_is_not_heard_and_is_told_so() {
+    let (mut a, mut b, mut c) = (replica(1), replica(2), replica(3));
+    observe(&mut b, &names(0, 3), 10);
+    talk(&mut a, &mut b).unwrap();
+    talk(&mut b, &mut c).unwrap();
+    assert!(a.retire(ReplicaId(2)) && !a.retire(ReplicaId(2)), "news, and no news");
+    assert!(!a.retire(ReplicaId(1)), "oneself never");
+    talk(&mut a, &mut c).unwrap();
+    assert!(c.is_retired(ReplicaId(2)), "one hears it from the other");
+    assert!(c.waited_for().all(|(replica, _)| replica != ReplicaId(2)));
+    let before = (c.node_count(), c.have().clone());
+    observe(&mut b, &names(0, 9), 20);
+    assert_eq!(talk(&mut b, &mut c), Err(Refused::PutBack));
+    assert_eq!(before, (c.node_count(), c.have().clone()), "nothing of it was taken in");
+    // What an index says of it stays.
+    c.received_all(&Vector::default(), &BTreeMap::from([(ReplicaId(2), b.have().clone())]));
+    assert!(c.is_retired(ReplicaId(2)));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::cell::Cell;
 pub enum Fault {
     /// To wait for the disk is to wait for nothing.
     NoSync,
+    /// A commit without news of nodes is never waited for: what others were told that a disk shows can be lost in a power cut.
+    AcksUnsynced,
 }
 
 thread_local! {

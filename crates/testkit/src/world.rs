@@ -96,6 +96,9 @@ pub struct World {
     /// What is on its way between programs.
     wires: BTreeMap<(ReplicaId, ReplicaId), VecDeque<Message>>,
     settings: Settings,
+    /// Of programs apart: which replica each device had last, and those that they had before.
+    had: BTreeMap<usize, ReplicaId>,
+    gone: BTreeSet<ReplicaId>,
     ignore: Vec<String>,
     decisions: Vec<(usize, String, Choice)>,
     allow: bool,
@@ -143,7 +146,14 @@ impl World {
             indexes: (0..indexes).map(|_| Index::new()).collect(),
             programs: Vec::new(),
             wires: BTreeMap::new(),
-            settings: Settings::default(),
+            // What can be forgotten is, at once.
+            settings: Settings {
+                forget_least: 0,
+                forget_every_ms: 0,
+                ..Settings::default()
+            },
+            had: BTreeMap::new(),
+            gone: BTreeSet::new(),
             ignore: Vec::new(),
             decisions: Vec::new(),
             allow: false,
@@ -188,8 +198,11 @@ impl World {
     /// Two programs are connected, or no more; what was on its way between them is lost.
     fn connect(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) {
         let mut lost = 0;
+        // (Each device tells of itself.)
+        let of_them = |gone: &&ReplicaId| [a, b].iter().any(|id| Program::device_of(*id) == Program::device_of(**gone));
+        let gone: BTreeSet<ReplicaId> = self.gone.iter().filter(of_them).copied().collect();
         for program in &mut self.programs {
-            lost += program.link(a, b, linked);
+            lost += program.link(a, b, linked, &gone);
         }
         self.wires.retain(|ends, wire| {
             let stays = *ends != (a, b) && *ends != (b, a);
@@ -263,6 +276,14 @@ impl World {
         let known: Vec<_> = self.indexes.iter().map(|index| index.replicas(&paths)).collect();
         let id = |d: usize| known.iter().find_map(|ids| ids.get(d).copied().flatten());
         self.settings.prefer = prefer(&|d| id(d).map(Prefer::Replica));
+    }
+
+    /// What can be forgotten is not, while there is as little of it as in a simulated world.
+    pub fn forget_late(&mut self) {
+        self.restart();
+        let usual = Settings::default();
+        self.settings.forget_least = usual.forget_least;
+        self.settings.forget_every_ms = usual.forget_every_ms;
     }
 
     /// Lets held changes pass, this time.
@@ -459,7 +480,7 @@ impl World {
         for program in self.programs.iter_mut().filter(|_| self.mode == Mode::Apart) {
             program.names(named.clone());
             for (a, b) in &self.links {
-                program.link(ids[a], ids[b], true);
+                program.link(ids[a], ids[b], true, &self.gone);
             }
         }
     }

@@ -95,3 +95,8 @@ fn an_error_taken_for_absence_is_caught() {
 fn a_forgotten_sync_is_caught() {
     is_caught(Planted::World(bifold_testkit::faults::Fault::NoSync), 10, Some(16));
 }
+
+#[test]
+fn an_ack_that_is_not_durable_is_caught() {
+    is_caught(Planted::World(bifold_testkit::faults::Fault::AcksUnsynced), 1, Some(20));
+}

@@ -97,7 +97,8 @@ pub struct ReplicaState {
     pub sequence: u64,
     /// Up to where all writes are merged here.
     pub have: Vector,
-    /// For each replica of the folder, what it had merged when its disk showed all that it had.
+    /// For each replica of the folder, what it had merged when its disk showed all that it had ([`Vector::retired`] for those that will
+    /// never speak again).
     pub acks: BTreeMap<ReplicaId, Vector>,
     /// It may have nodes with writes that `have` does not cover, from an exchange that was not complete.
     pub partial: bool,
@@ -232,7 +233,7 @@ impl Replica {
 
     /// Whether all replicas have seen a write: one by another has at least been seen by two, and one's own if all said so.
     pub(crate) fn agreed(&self, dot: Dot) -> bool {
-        dot.replica != self.id || self.acks.iter().all(|(r, ack)| *r == self.id || ack.covers(dot))
+        dot.replica != self.id || self.waited_for().all(|(r, ack)| r == self.id || ack.covers(dot))
     }
 
     // ---- merging
@@ -293,7 +294,11 @@ impl Replica {
             self.have.0.remove(&self.id);
         }
         for (replica, ack) in acks.iter().filter(|(r, _)| **r != self.id) {
-            self.acks.entry(*replica).or_default().join(ack);
+            let known = self.acks.entry(*replica).or_default();
+            known.join(ack);
+            if known.is_retired() {
+                *known = Vector::retired();
+            }
         }
         before != (self.have.clone(), self.acks.clone())
     }
@@ -335,10 +340,17 @@ impl Replica {
         &self.have
     }
 
-    /// For each replica of the folder, what it had merged when its disk showed all that it had.
+    /// For each replica of the folder, what it had merged when its disk showed all that it had; also for those that have retired.
     #[must_use]
     pub fn acks(&self) -> &BTreeMap<ReplicaId, Vector> {
         &self.acks
+    }
+
+    /// The members of the folder, this replica too, each with what it had merged when its disk showed all that it had: what all of them
+    /// have seen dead is forgotten.
+    pub fn waited_for(&self) -> impl Iterator<Item = (ReplicaId, &Vector)> {
+        let all = self.acks.iter().map(|(replica, ack)| (*replica, ack));
+        all.filter(|(_, ack)| !ack.is_retired())
     }
 
     /// Makes another replica a member of the folder, so that nothing is forgotten which it has not seen.
@@ -346,12 +358,22 @@ impl Replica {
         self.acks.entry(replica).or_default();
     }
 
-    /// Takes a replica out of the folder: it is waited for no more.
-    pub fn remove_member(&mut self, replica: ReplicaId) {
-        if replica != self.id {
-            self.acks.remove(&replica);
-            self.heard.remove(&replica);
+    /// Notes that a replica will never speak again (its index is gone, or its device was taken out of the folder): it is waited for no
+    /// more, here and, once they hear of it, by others. Should it speak all the same, it has to begin anew: what it has may be forgotten
+    /// everywhere else. Says whether that is news.
+    pub fn retire(&mut self, replica: ReplicaId) -> bool {
+        if replica == self.id || self.is_retired(replica) {
+            return false;
         }
+        self.acks.insert(replica, Vector::retired());
+        self.heard.remove(&replica);
+        true
+    }
+
+    /// Whether a replica was noted as one that will never speak again.
+    #[must_use]
+    pub fn is_retired(&self, replica: ReplicaId) -> bool {
+        self.acks.get(&replica).is_some_and(Vector::is_retired)
     }
 
     /// The nodes that changed after a sequence, in the order in which they did: parents before what is in them, where both
@@ -383,7 +405,15 @@ impl Replica {
         if on(Fault::ForgetsUnseen) {
             return within(&self.have);
         }
-        self.acks.values().all(within)
+        self.waited_for().all(|(_, ack)| within(ack))
+    }
+
+    /// What all members have seen, and show.
+    #[must_use]
+    pub fn frontier(&self) -> Vector {
+        let mut all = self.waited_for().map(|(_, ack)| ack);
+        let first = all.next().cloned().unwrap_or_default();
+        all.fold(first, |seen, ack| seen.meet(ack))
     }
 
     /// Drops dead nodes that every replica has seen dead; what is in a directory before the directory. Returns how many.
@@ -415,7 +445,9 @@ impl Replica {
                 }
             }
         }
-        for ix in &dropped {
+        let mut in_order: Vec<Ix> = dropped.iter().copied().collect();
+        in_order.sort_unstable();
+        for ix in &in_order {
             self.dropped.push(self.nodes.id(*ix));
             self.stale.remove(*ix);
             self.renewed.remove(*ix);

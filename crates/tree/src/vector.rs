@@ -33,6 +33,19 @@ impl Vector {
         other.0.iter().all(|(r, t)| *t <= self.time(*r))
     }
 
+    /// What is noted of a replica that will never speak again: it has seen all, so to say. (Replica 0 is nobody's, and so a vector like any
+    /// other includes this one never; joined with any other it stays.)
+    #[must_use]
+    pub fn retired() -> Vector {
+        Vector(BTreeMap::from([(ReplicaId(0), 1)]))
+    }
+
+    /// Whether it stands for a replica that will never speak again.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.time(ReplicaId(0)) > 0
+    }
+
     /// The pointwise maximum.
     pub fn join(&mut self, other: &Vector) {
         for (replica, time) in &other.0 {

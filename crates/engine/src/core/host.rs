@@ -5,7 +5,7 @@ use bifold_chunk::ChunkList;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
-use bifold_tree::{ContentId, Plan, Problem, Replica, Survey};
+use bifold_tree::{ContentId, Plan, Problem, Replica, ReplicaId, Survey, Vector};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -82,6 +82,11 @@ pub(crate) struct Host {
     pub(crate) unfinished: bool,
     /// Why not all changes of its disk are told.
     pub(crate) unwatched: Option<String>,
+    /// What other devices were told that this program's disks show.
+    pub(crate) told: BTreeMap<ReplicaId, Vector>,
+    /// When it was last looked for what can be forgotten, and what all had seen then.
+    pub(crate) forgot_ms: u64,
+    pub(crate) forgot_upto: Vector,
 }
 
 /// A change that waits for a person.
@@ -129,6 +134,9 @@ impl Host {
             looked: false,
             unfinished: false,
             unwatched: None,
+            told: BTreeMap::new(),
+            forgot_ms: 0,
+            forgot_upto: Vector::default(),
         }
     }
 

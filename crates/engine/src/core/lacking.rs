@@ -99,10 +99,11 @@ impl Core {
                 .contents
                 .retain(|content| lacking.sides.iter().any(|(_, id)| id == content));
             // Nobody else is waited for.
+            let waited_for: BTreeSet<ReplicaId> = host.replica.waited_for().map(|(r, _)| r).collect();
             let members = answer
                 .of
                 .iter()
-                .filter(|r| host.replica.acks().contains_key(r) && !self.hosts.contains_key(r));
+                .filter(|r| waited_for.contains(r) && !self.hosts.contains_key(r));
             lacking.answers.extend(members.map(|r| (*r, (shown.clone(), *lacks))));
         }
     }
@@ -191,8 +192,8 @@ impl Core {
             .filter(|(_, l)| {
                 let host = self.hosts.get(&l.id);
                 host.is_some_and(|host| {
-                    let mut members = host.replica.acks().keys();
-                    members.all(|r| l.answers.contains_key(r) || self.hosts.contains_key(r))
+                    let mut members = host.replica.waited_for();
+                    members.all(|(r, _)| l.answers.contains_key(&r) || self.hosts.contains_key(&r))
                 })
             })
             .map(|(node, _)| *node)

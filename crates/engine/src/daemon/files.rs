@@ -12,7 +12,7 @@
 use crate::daemon::face::{Trouble, TroubleKind};
 use bifold_net::DeviceId;
 use bifold_net::limits::Rates;
-use bifold_net::membership::{Addresses, ReplicaName};
+use bifold_net::membership::{Addresses, MAX_REPLICAS, ReplicaName};
 use bifold_net::roster::{Entry, EntryId, Role, Roster};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -65,9 +65,27 @@ pub(crate) struct KnownDevice {
     pub(crate) replicas: Vec<ReplicaName>,
     /// Ids that this device was about to give a replica, of itself alone.
     pub(crate) drawn: Vec<ReplicaName>,
+    /// Replicas that it had and has no more, the latest of them: they will never speak again.
+    pub(crate) gone: Vec<ReplicaName>,
     pub(crate) addresses: Addresses,
     /// When it was connected last, milliseconds since 1970.
     pub(crate) seen_ms: Option<u64>,
+}
+
+impl KnownDevice {
+    /// Takes over what replicas it has. Says whether that is news.
+    pub(crate) fn has(&mut self, replicas: Vec<ReplicaName>) -> bool {
+        if self.replicas == replicas {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.replicas, replicas);
+        self.gone.extend(before);
+        self.gone.retain(|name| !self.replicas.contains(name));
+        // (Those before them are noted in the index by now.)
+        let much = self.gone.len().saturating_sub(MAX_REPLICAS);
+        self.gone.drain(..much);
+        true
+    }
 }
 
 /// What is kept in `folder.json`.

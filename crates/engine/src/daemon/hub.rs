@@ -15,7 +15,7 @@ use bifold_protocol::content::Request;
 use bifold_protocol::wire::{Farewell, Packet};
 use bifold_protocol::{Message, Refused};
 use bifold_tree::ReplicaId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -197,6 +197,28 @@ impl Folder {
             }
         }
         names
+    }
+
+    /// The replicas that will never speak again: those that their devices have no more, and those of devices that were taken out.
+    pub(crate) fn retired(&self) -> BTreeSet<ReplicaId> {
+        let mut retired = BTreeSet::new();
+        for (device, known) in &self.file.devices {
+            let Some(device) = DeviceId::parse(device) else { continue };
+            retired.extend(known.gone.iter().map(|name| ReplicaId(name.id)));
+            let member = self.roster.members().contains_key(&device.0);
+            if member && !self.roster.admits(&device.0) {
+                retired.extend(known.replicas.iter().map(|name| ReplicaId(name.id)));
+            }
+        }
+        retired
+    }
+
+    /// Has its loop told who its members are.
+    fn tell_members(&self, tell: &mut Vec<Tell>) {
+        if let Some(running) = &self.running {
+            tell.push((running.pump.clone(), Input::Named(self.names())));
+            tell.push((running.pump.clone(), Input::Retired(self.retired())));
+        }
     }
 }
 
@@ -490,8 +512,7 @@ impl Daemon {
             let entry = folder.file.device(known.device);
             // A device speaks for itself; of others, only what is not known better.
             if own || entry.replicas.is_empty() {
-                changed |= entry.replicas != known.replicas;
-                entry.replicas.clone_from(&known.replicas);
+                changed |= entry.has(known.replicas.clone());
             }
             let better = own || entry.addresses.is_empty();
             if better && !known.addresses.is_empty() {
@@ -516,9 +537,7 @@ impl Daemon {
             if let Err(trouble) = self.home().write_folder(&folder.file) {
                 tracing::warn!(%trouble, "not noted");
             }
-            if let Some(running) = &folder.running {
-                tell.push((running.pump.clone(), Input::Named(folder.names())));
-            }
+            folder.tell_members(tell);
         }
         let own_replica = own_replica.filter(|name| name.is_of(device, number));
         folder.introduce(self, device, told.asks);
@@ -573,8 +592,8 @@ impl Daemon {
         for device in members {
             folder.introduce(self, device, false);
         }
+        folder.tell_members(tell);
         if let Some(running) = &folder.running {
-            tell.push((running.pump.clone(), Input::Named(folder.names())));
             let reads = folder.roster.role(&self.me().0) == Some(Role::Reader);
             tell.push((running.pump.clone(), Input::Reads(reads)));
         }

@@ -103,7 +103,7 @@ impl Daemon {
             Ok(running) => {
                 folder.trouble = None;
                 folder.halted = false;
-                let (door, names) = (running.door.clone(), folder.names());
+                let door = running.door.clone();
                 let reads = folder.roster.role(&self.me().0) == Some(roster::Role::Reader);
                 let me = self.me();
                 let known = folder.file.device(me);
@@ -119,7 +119,7 @@ impl Daemon {
                 replicas.extend(running.missing.iter().filter_map(|share| named(&share.replica)));
                 // (Of a share's it cannot be helped by that.)
                 let nameless = replicas.first().map(|name| name.id) != running.replicas.first().map(|id| id.0);
-                known.replicas = replicas;
+                known.has(replicas);
                 known.drawn.clear();
                 // (An index that was made under another key, or is older than this: it joins anew, under an id that can be shown to be its own.)
                 folder.file.rejoin = nameless && !rejoin;
@@ -147,8 +147,10 @@ impl Daemon {
                     }
                 }
                 folder.from = None;
+                let (names, retired) = (folder.names(), folder.retired());
                 drop(state);
                 let _ = door.put(Input::Named(names));
+                let _ = door.put(Input::Retired(retired));
                 let _ = door.put(Input::Reads(reads));
             }
             Err(trouble) => folder.trouble = Some(trouble),

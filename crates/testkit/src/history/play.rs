@@ -76,6 +76,9 @@ impl Player {
         if history.prefer != Prefer::Ask {
             world.prefer(|_| history.prefer);
         }
+        if history.seed % 2 == 1 {
+            world.forget_late();
+        }
         if trace {
             world.trace();
         }

@@ -274,6 +274,10 @@ impl World {
         match why {
             // The index was put back from an older state: the replica begins anew.
             Refused::PutBack | Refused::Malformed(Malformed::Forged) => {
+                if self.agitated.tally.restored == 0 {
+                    let what = format!("{here} begins anew because of {there}, though nothing was put back: {why}");
+                    return Err(Stop::Broken(what));
+                }
                 self.agitated.rejoin.insert(device);
                 self.agitated.tally.rejoined += 1;
                 Err(Stop::Refused(why.to_string()))

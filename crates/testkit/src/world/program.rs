@@ -3,6 +3,7 @@
 use super::far::Reachable;
 use super::listing::{Listed, ListedProblem, Listing, word};
 use super::{Choice, Device, Mode, World};
+use crate::faults::{Fault, on};
 use crate::random::Random;
 use bifold_chunk::Manifest;
 use bifold_disk::apply::content_of;
@@ -42,6 +43,9 @@ pub(super) struct Program {
     applied: u64,
 }
 
+/// Where in a replica's id its device is, where each has a program of its own.
+const DEVICE_SHIFT: u32 = 32;
+
 impl Program {
     pub(super) fn start(world: &mut World, members: &[usize]) -> Result<Program, Stop> {
         let refuse = |world: &World, why: String| {
@@ -67,7 +71,7 @@ impl Program {
         world.runs += 1;
         let (runs, random) = (world.runs, &mut world.random);
         // What happens at the same time is ordered as the devices are.
-        let mut new_replica = || (members[0] as u64) << 32 | runs;
+        let mut new_replica = || (members[0] as u64) << DEVICE_SHIFT | runs;
         let options = OpenOptions {
             folder: apart.then_some(FolderId(7)),
             new_replica: if apart { Some(&mut new_replica) } else { None },
@@ -78,6 +82,10 @@ impl Program {
         let opened = open(&mut store, specs, options).map_err(|e| refuse(world, e.to_string()))?;
         world.index_of(members).committed(true);
         let ids: Vec<ReplicaId> = opened.iter().map(|root| root.replica).collect();
+        if apart {
+            world.gone.extend(world.had.insert(members[0], ids[0]));
+            world.gone.remove(&ids[0]);
+        }
         let carrier = Carrier::new(store, opened, false);
         let mut inputs: VecDeque<Input> = carrier.load().map_err(|e| refuse(world, e.to_string()))?.into();
         let place = |d: usize| members.iter().position(|m| *m == d);
@@ -113,18 +121,28 @@ impl Program {
         self.members.iter().copied().zip(self.ids.iter().copied())
     }
 
+    /// Which device a replica is of, where each has a program of its own.
+    pub(super) fn device_of(replica: ReplicaId) -> u64 {
+        replica.0 >> DEVICE_SHIFT
+    }
+
     /// What programs are ordered by.
     pub(super) fn place(&self) -> usize {
         self.members[0]
     }
 
     /// Two replicas are linked, or no more, of which one or both are here. Returns how many messages are lost by that.
-    pub(super) fn link(&mut self, a: ReplicaId, b: ReplicaId, linked: bool) -> usize {
+    /// `gone`: replicas that their devices had before these.
+    pub(super) fn link(&mut self, a: ReplicaId, b: ReplicaId, linked: bool, gone: &BTreeSet<ReplicaId>) -> usize {
         let late = |from, to| (from, to) == (a, b) || (from, to) == (b, a);
         let before = self.inputs.len();
         self.inputs
             .retain(|input| !matches!(input, Input::Message { from, to, .. } if late(*from, *to)));
         let lost = before - self.inputs.len();
+        let takes_part = self.ids.contains(&a) || self.ids.contains(&b);
+        if linked && takes_part && !gone.is_empty() {
+            self.links.push_back(Input::Retired(gone.clone()));
+        }
         self.links
             .push_back(match (self.ids.contains(&a), self.ids.contains(&b), linked) {
                 (false, false, _) => return lost,
@@ -294,7 +312,9 @@ impl Program {
                 let random = world.random.number();
                 let first = self.carrier.commit(id, &commit, world.wall_ms(self.place()), random);
                 // A session's first commit waits for the disk, for the sake of the marker.
-                let durable = commit.durable || self.begun.insert(id) || first.is_err();
+                let no_nodes = commit.changes.as_ref().is_none_or(|changes| changes.nodes.is_empty());
+                let waits = commit.durable && !(no_nodes && on(Fault::AcksUnsynced));
+                let durable = waits || self.begun.insert(id) || first.is_err();
                 world.index_of(&self.members).committed(durable);
                 first.map_err(|e| failed(world, e))?;
             }

@@ -34,7 +34,7 @@ impl World {
     fn check_replicas(&mut self, projections: &[Vec<Projected>]) -> Result<(), Broken> {
         let mut cut = Vector::default();
         for d in &self.devices {
-            cut.join(&d.frontier());
+            cut.join(&d.replica.frontier());
         }
         let within_cut = |n: &Node| n.context.iter().all(|(r, time)| *time <= cut.time(*r));
         let mut states: Vec<BTreeMap<NodeId, Arc<Node>>> = Vec::new();

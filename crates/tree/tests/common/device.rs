@@ -8,7 +8,7 @@ use super::stored::Index;
 use crate::need;
 use bifold_tree::{
     Action, Bytes, Conflict, ConflictKind, ContentId, Dot, ExactNames, Expected, FileKey, Fingerprint, Kind, Listed, Names,
-    NodeId, Outcome, PARKED_PATH, Pick, Policy, Projected, Replica, ReplicaId, Stat, StoredRecord, Survey, Vector, Wanted,
+    NodeId, Outcome, PARKED_PATH, Pick, Policy, Projected, Replica, ReplicaId, Stat, StoredRecord, Survey, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -490,13 +490,6 @@ impl Device {
         Ok(dropped)
     }
 
-    /// Up to here every write has been merged and applied by every replica.
-    pub fn frontier(&self) -> Vector {
-        let mut all = self.replica.acks().values();
-        let first = all.next().cloned().unwrap_or_default();
-        all.fold(first, |a, b| a.meet(b))
-    }
-
     // ---- what is incremental must equal what is full
 
     pub fn compare(&mut self, after: &str) -> Result<(), Broken> {
@@ -547,6 +540,8 @@ pub fn exchange(to: &mut Device, from: &mut Device, now: u64, only: Option<&dyn 
         _ => 0,
     };
     let mut changed = false;
+    to.replica.add_member(from.id);
+    from.replica.add_member(to.id);
     for node in from.replica.changed_since(since) {
         if only.is_none_or(|f| f(node.id)) {
             let wall = to.wall(now);
