@@ -151,7 +151,11 @@ fn nodes(device: &Device<'_>) -> usize {
     let index = folders.map(|f| f.unwrap().path().join("index.db")).next().unwrap();
     let store = bifold_store::Store::open(&index).unwrap();
     let living = store.all_replicas().unwrap().into_iter().find(|r| r.alive).unwrap();
-    let mut replica = bifold_tree::Replica::new(living.id, std::sync::Arc::new(bifold_tree::ExactNames), bifold_tree::Policy::Ask);
+    let mut replica = bifold_tree::Replica::new(
+        living.id,
+        std::sync::Arc::new(bifold_tree::ExactNames),
+        bifold_tree::Policy::Ask,
+    );
     store.load(&mut replica, &|_| None).unwrap();
     replica.node_count()
 }

@@ -980,7 +980,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, LinkError> 
 
 async fn write_all(peer: Peer, mut send: SendStream, mut queue: mpsc::Receiver<Packet>) {
     let mut encoder = Encoder::default();
-    while let Some(packet) = queue.recv().await {
+    loop {
+        // (The peer has the other end of the queue: it does not end while this has the peer.)
+        let packet = tokio::select! {
+            packet = queue.recv() => packet,
+            _ = peer.0.connection.closed() => return,
+        };
+        let Some(packet) = packet else { return };
         let last = matches!(packet, Packet::Goodbye { .. });
         if let Err(why) = write_packet(&mut send, &mut encoder, &packet).await {
             tracing::debug!(?peer, why, "cannot be told");
@@ -1047,4 +1053,51 @@ async fn read_packet(recv: &mut RecvStream, known: &(dyn Fn() -> bool + Sync)) -
         recv.read_exact(&mut frame[from..]).await.map_err(|e| e.to_string())?;
     }
     decode(&frame, known()).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "in a test a panic is a failed test")]
+mod tests {
+    use super::*;
+    use crate::identity::KeyPlace;
+
+    struct Nobody;
+
+    impl Answerer for Nobody {
+        fn answer(&self, _device: DeviceId, _request: Request, _out: mpsc::Sender<Item>) {}
+    }
+
+    async fn net(home: &Path, run: u64) -> (Net, mpsc::Receiver<NetEvent>) {
+        let key = home.join("key");
+        let identity = Identity::load_or_make(&key, Some(KeyPlace::File), &crate::keyring::Keyring).unwrap();
+        let options = Options {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            port: 0,
+            relay: Relay::Off,
+            relay_ca: None,
+            lan: false,
+            run,
+        };
+        let (events, heard) = mpsc::channel(16);
+        let net = Net::start(&identity, &options, events, Arc::new(Nobody), Arc::default()).await;
+        (net.unwrap(), heard)
+    }
+
+    /// A connection that ended leaves nothing: neither a task that waits for what is to be sent over it, nor what that would be packed with.
+    #[tokio::test]
+    async fn nothing_stays_of_a_connection_that_ended() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (a, mut heard) = net(here.path(), 1).await;
+        let (b, _heard) = net(there.path(), 2).await;
+        let peer = a.dial(b.0.me, &b.addresses()).await.unwrap();
+        let left = Arc::downgrade(&peer.0);
+        drop(peer);
+        b.0.endpoint.close().await;
+        while !matches!(heard.recv().await, Some(NetEvent::Down(..))) {}
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        while left.upgrade().is_some() {
+            assert!(tokio::time::Instant::now() < end, "something of it is kept");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }

@@ -73,7 +73,7 @@ fn is_caught(planted: Planted, near: u64, most_lines: Option<usize>) {
 
 #[test]
 fn a_version_vector_that_loses_an_entry_is_caught() {
-    is_caught(Planted::Tree(bifold_tree::faults::Fault::MergesForgetWriters), 405, None);
+    is_caught(Planted::Tree(bifold_tree::faults::Fault::MergesForgetWriters), 340, None);
 }
 
 #[test]

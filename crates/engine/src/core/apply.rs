@@ -304,9 +304,11 @@ impl Core {
         for (path, nodes) in lacking {
             let said = |d: &Waiting| d.decide.side == Side::Deleted && d.decide.path.trim_matches('/') == path;
             if let Some(said) = self.decisions.iter().position(said) {
-                self.decisions.remove(said);
-                self.give_up(id, path, nodes);
-                continue;
+                let said = self.decisions.remove(said);
+                if said.is_about(&self.sides(id, &nodes)) {
+                    self.give_up(id, path, nodes);
+                    continue;
+                }
             }
             self.lacks(id, nodes);
         }

@@ -3,7 +3,7 @@
 
 use crate::core::host::{Host, Phase};
 use crate::core::{Commit, Core, Prefer};
-use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Dot, NodeId, Pick, ReplicaId};
+use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Dot, Node, NodeId, Pick, ReplicaId};
 use std::collections::BTreeSet;
 
 /// A person's decision.
@@ -30,8 +30,16 @@ pub enum Side {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) decide: Decide,
-    /// The sides that there were when it was made; `None` where none were listed, and the disks were not looked at yet.
+    /// The sides that there were when it was made; `None` where none were listed, and the disks were not looked at yet: then it is about
+    /// those that are found by that look.
     about: Option<BTreeSet<Dot>>,
+}
+
+impl Waiting {
+    /// Whether all of these sides were there when it was made: what came since, nobody decided on.
+    pub(crate) fn is_about(&self, sides: &BTreeSet<Dot>) -> bool {
+        self.about.as_ref().is_none_or(|about| sides.is_subset(about))
+    }
 }
 
 /// What was decided in this run, and what became of the side that lost.
@@ -68,13 +76,9 @@ impl Core {
     /// A person decides.
     pub(crate) fn decision(&mut self, decide: Decide) {
         let first = self.order.first().copied();
-        let host = first.and_then(|id| self.hosts.get_mut(&id));
-        let listed = host.map(|host| (host.looked, host.replica.conflicts()));
-        let about = listed.and_then(|(looked, conflicts)| {
-            let at = conflicts.iter().filter(|c| self.is_at(c, &decide.path));
-            let sides: BTreeSet<Dot> = at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect();
-            (looked || !sides.is_empty()).then_some(sides)
-        });
+        let looked = first.and_then(|id| self.hosts.get(&id)).is_some_and(|host| host.looked);
+        let sides = self.sides_at(&decide.path);
+        let about = (looked || !sides.is_empty()).then_some(sides);
         self.decisions.push(Waiting { decide, about });
         self.replan();
         self.decide_amid_steps();
@@ -102,15 +106,20 @@ impl Core {
         {
             return;
         }
+        for at in 0..self.decisions.len() {
+            if self.decisions[at].about.is_none() {
+                let path = self.decisions[at].decide.path.clone();
+                self.decisions[at].about = Some(self.sides_at(&path));
+            }
+        }
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let conflicts = host.replica.conflicts();
         let mut decided = false;
         let mut used = BTreeSet::new();
         for conflict in conflicts {
             let mut said = self.decisions.iter().position(|d| self.is_at(&conflict, &d.decide.path));
-            // What came since then, nobody decided on.
-            let is_old = |about: &BTreeSet<Dot>| conflict.sides.iter().any(|side| !about.contains(&side.dot));
-            if let Some(at) = said.filter(|at| self.decisions[*at].about.as_ref().is_some_and(is_old)) {
+            let sides: BTreeSet<Dot> = conflict.sides.iter().map(|side| side.dot).collect();
+            if let Some(at) = said.filter(|at| !self.decisions[*at].is_about(&sides)) {
                 used.insert(at);
                 said = None;
             }
@@ -144,6 +153,42 @@ impl Core {
         if decided {
             self.commit(id, Commit::default());
         }
+    }
+
+    /// The writes of the contents that some nodes have, whatever was heard of them just now.
+    pub(crate) fn sides(&self, id: ReplicaId, nodes: &[NodeId]) -> BTreeSet<Dot> {
+        let host = self.hosts.get(&id);
+        let nodes = host
+            .into_iter()
+            .flat_map(|host| nodes.iter().filter_map(|n| host.replica.node(*n)));
+        nodes.flat_map(|node| node.contents.iter().map(|(dot, _)| *dot)).collect()
+    }
+
+    /// All sides of what is listed at a path, or is to stand there on one of the disks. Looks at all nodes.
+    fn sides_at(&mut self, path: &str) -> BTreeSet<Dot> {
+        let path = path.trim_matches('/');
+        let first = self.order.first().copied();
+        let listed = first
+            .and_then(|id| self.hosts.get_mut(&id))
+            .map(|host| host.replica.conflicts());
+        let at = listed.iter().flatten().filter(|c| self.is_at(c, path));
+        let mut sides: BTreeSet<Dot> = at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect();
+        for id in self.order.clone() {
+            let Some(host) = self.hosts.get_mut(&id) else { continue };
+            let name = path.rsplit('/').next();
+            let named = |node: &Node| node.places.iter().any(|(_, place)| Some(&*place.name) == name);
+            let nodes: Vec<NodeId> = host
+                .replica
+                .changed_since(0)
+                .iter()
+                .filter(|n| named(n))
+                .map(|n| n.id)
+                .collect();
+            let stands = |node: &NodeId| host.replica.projected(*node).is_some_and(|p| p.path == path);
+            let nodes: Vec<NodeId> = nodes.into_iter().filter(stands).collect();
+            sides.extend(self.sides(id, &nodes));
+        }
+        sides
     }
 
     /// Whether a conflict is at a path, on any of the disks.
