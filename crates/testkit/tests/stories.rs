@@ -1,5 +1,6 @@
 //! Every story of `tests/scenarios/`, in the simulated world. `BIFOLD_STORY=06` plays those whose names begin so;
-//! `BIFOLD_HISTORIES=1` takes the time for every moment at which something may happen.
+//! `BIFOLD_HISTORIES=1` takes the time for every moment at which something may happen; with `BIFOLD_TRACE=1` all that was done in one that
+//! fails is told, too.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is a failed test")]
 

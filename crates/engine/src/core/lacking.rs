@@ -186,6 +186,13 @@ impl Core {
         if self.stopping || self.lacking.is_empty() || !self.order.iter().all(|id| self.at_rest(*id)) {
             return;
         }
+        // (What one replica of this program has just found may be on its way to another.)
+        let mut hosts = self.hosts.values();
+        if let Some(first) = hosts.next()
+            && hosts.any(|host| host.replica.have() != first.replica.have())
+        {
+            return;
+        }
         let spoken: Vec<NodeId> = self
             .lacking
             .iter()

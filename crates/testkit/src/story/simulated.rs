@@ -43,7 +43,10 @@ pub fn play_simulated(story: &Story) -> Result<(), String> {
         let mut moment = 0;
         while moment < MANY {
             let mut stage = Simulated::new(story, mode, moment);
-            play(story, &mut stage).map_err(|e| format!("{mode:?}, moment {moment}: {e}"))?;
+            play(story, &mut stage).map_err(|e| {
+                let trace = stage.world.take_trace().unwrap_or_default();
+                format!("{mode:?}, moment {moment}: {e}\n{trace}")
+            })?;
             if !stage.reached {
                 break;
             }
@@ -80,7 +83,10 @@ impl Simulated {
             .enumerate()
             .map(|(i, name)| (name.as_str(), traits(i)))
             .collect();
-        let world = World::new(moment + 1, mode, &devices);
+        let mut world = World::new(moment + 1, mode, &devices);
+        if std::env::var_os("BIFOLD_TRACE").is_some() {
+            world.trace();
+        }
         Simulated {
             world,
             moment,
