@@ -194,7 +194,8 @@ fn what_all_have_seen_deleted_is_forgotten() {
     b.stop();
     for device in [&a, &b] {
         let nodes = nodes(device);
-        assert!((1002..1100).contains(&nodes), "{nodes} nodes");
+        // (Up to 500 that are deleted stay until there are more: of 1,703.)
+        assert!((1002..=1503).contains(&nodes), "{nodes} nodes");
     }
     // Nothing comes back.
     a.start();

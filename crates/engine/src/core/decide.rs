@@ -30,8 +30,7 @@ pub enum Side {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) decide: Decide,
-    /// The sides that there were when it was made; `None` where none were listed, and the disks were not looked at yet: then it is about
-    /// those that are found by that look.
+    /// The sides that there were when it was made; `None` where none were listed, and the disks were not looked at yet.
     about: Option<BTreeSet<Dot>>,
 }
 
@@ -77,7 +76,11 @@ impl Core {
     pub(crate) fn decision(&mut self, decide: Decide) {
         let first = self.order.first().copied();
         let looked = first.and_then(|id| self.hosts.get(&id)).is_some_and(|host| host.looked);
-        let sides = self.sides_at(&decide.path);
+        // (What the index says that should stand there says nothing before the disks were looked at.)
+        let mut sides = self.sides_listed(&decide.path);
+        if looked {
+            sides.extend(self.sides_standing(&decide.path));
+        }
         let about = (looked || !sides.is_empty()).then_some(sides);
         self.decisions.push(Waiting { decide, about });
         self.replan();
@@ -105,12 +108,6 @@ impl Core {
             .any(|((me, other), session)| *me == id && self.hosts.contains_key(other) && !session.heard_all())
         {
             return;
-        }
-        for at in 0..self.decisions.len() {
-            if self.decisions[at].about.is_none() {
-                let path = self.decisions[at].decide.path.clone();
-                self.decisions[at].about = Some(self.sides_at(&path));
-            }
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let conflicts = host.replica.conflicts();
@@ -164,15 +161,20 @@ impl Core {
         nodes.flat_map(|node| node.contents.iter().map(|(dot, _)| *dot)).collect()
     }
 
-    /// All sides of what is listed at a path, or is to stand there on one of the disks. Looks at all nodes.
-    fn sides_at(&mut self, path: &str) -> BTreeSet<Dot> {
-        let path = path.trim_matches('/');
+    /// All sides of what is listed at a path.
+    fn sides_listed(&mut self, path: &str) -> BTreeSet<Dot> {
         let first = self.order.first().copied();
         let listed = first
             .and_then(|id| self.hosts.get_mut(&id))
             .map(|host| host.replica.conflicts());
         let at = listed.iter().flatten().filter(|c| self.is_at(c, path));
-        let mut sides: BTreeSet<Dot> = at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect();
+        at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect()
+    }
+
+    /// All sides of what is to stand at a path on one of the disks. Looks at all nodes.
+    fn sides_standing(&mut self, path: &str) -> BTreeSet<Dot> {
+        let path = path.trim_matches('/');
+        let mut sides = BTreeSet::new();
         for id in self.order.clone() {
             let Some(host) = self.hosts.get_mut(&id) else { continue };
             let name = path.rsplit('/').next();

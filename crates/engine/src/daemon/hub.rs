@@ -56,6 +56,8 @@ pub(crate) struct Link {
     pub(crate) replica: Option<ReplicaId>,
     /// The two replicas can talk.
     pub(crate) linked: bool,
+    /// They have begun to: what the loop said before that was for a connection that is no more.
+    pub(crate) begun: bool,
     /// That device may read only.
     pub(crate) reads: bool,
 }
@@ -143,6 +145,7 @@ impl Folder {
             told: false,
             replica: None,
             linked: false,
+            begun: false,
             reads: false,
         });
         peer.know();
@@ -170,7 +173,7 @@ impl Folder {
         if link.linked || !link.told {
             return;
         }
-        link.linked = true;
+        (link.linked, link.begun) = (true, false);
         let reads = self.roster.role(&device.0) == Some(Role::Reader);
         link.reads = reads;
         tell.push((running.pump.clone(), Input::ConnectFar { here, there, reads }));
@@ -619,12 +622,17 @@ pub(crate) struct ToOthers {
 impl Others for ToOthers {
     fn send(&mut self, _from: ReplicaId, to: ReplicaId, message: Message) {
         let Some(daemon) = self.daemon.upgrade() else { return };
-        let state = daemon.lock();
-        let Some(folder) = state.folders.get(&self.folder) else {
+        let mut state = daemon.lock();
+        let Some(folder) = state.folders.get_mut(&self.folder) else {
             return;
         };
-        let link = folder.links.values().find(|link| link.linked && link.replica == Some(to));
+        let mut links = folder.links.values_mut();
+        let link = links.find(|link| link.linked && link.replica == Some(to));
         if let Some(link) = link {
+            link.begun |= matches!(message, Message::Offer { .. });
+            if !link.begun {
+                return;
+            }
             link.peer.send(Packet::Session {
                 folder: self.folder,
                 message,
