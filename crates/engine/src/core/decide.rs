@@ -76,9 +76,10 @@ impl Core {
     pub(crate) fn decision(&mut self, decide: Decide) {
         let first = self.order.first().copied();
         let looked = first.and_then(|id| self.hosts.get(&id)).is_some_and(|host| host.looked);
-        // (What the index says that should stand there says nothing before the disks were looked at.)
+        // What is nowhere may be given up without being a conflict. (What the index says that should stand there says nothing before the
+        // disks were looked at.)
         let mut sides = self.sides_listed(&decide.path);
-        if looked {
+        if looked && decide.side == Side::Deleted {
             sides.extend(self.sides_standing(&decide.path));
         }
         let about = (looked || !sides.is_empty()).then_some(sides);
