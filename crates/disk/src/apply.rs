@@ -17,10 +17,11 @@ use bifold_tree::{
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most steps that are carried out between two syncs of the disk.
-pub const BATCH_STEPS: usize = 8192;
+/// Most steps that are carried out between two syncs of the disk. (The fewer, the more of them are carried out while the next bytes
+/// come.)
+pub const BATCH_STEPS: usize = 2048;
 /// Most bytes that are staged between two syncs of the disk, unless one file alone is larger.
 pub const BATCH_BYTES: u64 = 256 << 20;
 
@@ -74,13 +75,15 @@ pub struct Applier<'a> {
     run: u64,
     names: AtomicUsize,
     /// Objects that this plan renamed, or took one of the names of: what the disk says of them now.
-    renamed: HashMap<FileKey, Fingerprint>,
+    renamed: Mutex<HashMap<FileKey, Fingerprint>>,
     threads: usize,
     turns: &'a Arc<Turns>,
     /// Other devices, if there are any.
     far: Option<Arc<dyn Far>>,
     /// Large contents that are being fetched by this plan, with their sizes: each once. (Who says a false size keeps nobody from the right one.)
     fetched: Mutex<HashSet<(ContentId, u64)>>,
+    /// What was staged ahead for the next batch, by the number of its job there.
+    ahead: Mutex<Vec<(usize, Staged)>>,
 }
 
 /// A job that waits for bytes, with what the file has besides them that they replace.
@@ -125,6 +128,13 @@ fn bring(
     }
 }
 
+impl Drop for Applier<'_> {
+    fn drop(&mut self) {
+        let ahead = std::mem::take(&mut *self.ahead.lock().unwrap_or_else(PoisonError::into_inner));
+        self.forget(ahead.into_iter().map(|(_, staged)| staged));
+    }
+}
+
 fn staged(job: &Job, brought: Result<Brought, StageError>) -> Staged {
     match brought {
         Ok(brought) => Staged::File(brought),
@@ -150,10 +160,11 @@ impl<'a> Applier<'a> {
             stop,
             run,
             names: AtomicUsize::new(0),
-            renamed: HashMap::new(),
+            renamed: Mutex::default(),
             threads: threads.max(1),
             far: None,
             fetched: Mutex::default(),
+            ahead: Mutex::default(),
         }
     }
 
@@ -183,9 +194,45 @@ impl<'a> Applier<'a> {
 
     /// Carries out a batch: stages the bytes it needs, syncs them, takes the steps in order, and syncs the directories. After
     /// that, what was done is durable, and is told. Where the index must know first, before the rest: `tell` is then told that more
-    /// is to come, and says whether to go on. Ends early, after a whole step, when stopped.
-    pub fn apply(&mut self, jobs: &[Job], progress: &(dyn Fn(u64) + Sync), tell: &mut dyn FnMut(Applied, bool) -> bool) {
+    /// is to come, and says whether to go on. Ends early, after a whole step, when stopped. `next`: the jobs of the call after this
+    /// one; small files that they need from other devices are staged meanwhile.
+    pub fn apply(
+        &self,
+        jobs: &[Job],
+        next: &[Job],
+        progress: &(dyn Fn(u64) + Sync),
+        tell: &mut dyn FnMut(Applied, bool) -> bool,
+    ) {
         let mut staged: Vec<Option<Staged>> = jobs.iter().map(|_| None).collect();
+        let mut new = std::mem::take(&mut *self.ahead.lock().unwrap_or_else(PoisonError::into_inner));
+        let came: HashSet<usize> = new.iter().map(|(i, _)| *i).collect();
+        new.extend(self.stage_all(jobs, &|i| !came.contains(&i), progress));
+        // (By one thread all is done in a known order.)
+        let far = self.far.is_some() && self.threads > 1;
+        std::thread::scope(|scope| {
+            // (Only what nothing on this disk has a say in, since the steps before it are being taken; and what fails is tried again.)
+            let ahead = |i: usize| matches!(next[i].action, Action::Make { .. }) && self.is_far_and_small(&next[i]);
+            if far && (0..next.len()).any(ahead) {
+                scope.spawn(move || {
+                    let mut came = self.stage_all(next, &ahead, progress);
+                    came.retain(|(_, staged)| matches!(staged, Staged::File(_)));
+                    *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = came;
+                });
+            }
+            self.use_staged(jobs, new, &mut staged, progress, tell);
+        });
+        self.forget(staged.into_iter().flatten());
+    }
+
+    /// Carries out a batch for which is staged what can be: `new`.
+    fn use_staged(
+        &self,
+        jobs: &[Job],
+        mut new: Vec<(usize, Staged)>,
+        staged: &mut [Option<Staged>],
+        progress: &(dyn Fn(u64) + Sync),
+        tell: &mut dyn FnMut(Applied, bool) -> bool,
+    ) {
         let refused = self.refused(jobs);
         let mut from = 0;
         while from < jobs.len() {
@@ -198,8 +245,9 @@ impl<'a> Applier<'a> {
                     .map_or(part.len(), |n| n + 1);
             // All is staged first, from where steps have moved nothing yet; but what takes the place of something that is not there
             // yet, once it is.
-            let now = |i: usize| staged[i].is_none() && (from == 0 || (from..to).contains(&i));
-            let new = self.stage_all(jobs, &now, progress);
+            if from > 0 {
+                new = self.stage_all(jobs, &|i| staged[i].is_none() && (from..to).contains(&i), progress);
+            }
             let paths: Vec<&str> = new.iter().filter_map(|(_, s)| s.path()).collect();
             // (Nothing of it is used once the program is to stop.)
             let synced = if paths.is_empty() || self.stop.load(Ordering::Relaxed) {
@@ -207,13 +255,12 @@ impl<'a> Applier<'a> {
             } else {
                 self.fs.sync(&paths)
             };
-            for (i, s) in new {
+            for (i, s) in std::mem::take(&mut new) {
                 let too_early = i >= to && matches!(s, Staged::No(Outcome::Changed));
                 staged[i] = (!too_early).then_some(s);
             }
             if let Err(e) = synced {
                 // Not durable: none of it may be used.
-                self.forget(staged);
                 let outcomes = part.iter().map(|job| failed(job.action.path(), &e)).collect();
                 let nothing = Applied {
                     outcomes,
@@ -222,7 +269,7 @@ impl<'a> Applier<'a> {
                 tell(nothing, false);
                 return;
             }
-            let applied = self.take_all(jobs, from..to, &mut staged, &refused);
+            let applied = self.take_all(jobs, from..to, staged, &refused);
             let taken = to - from;
             from = to;
             let stopped = applied.outcomes.len() < taken || self.stop.load(Ordering::Relaxed);
@@ -231,7 +278,6 @@ impl<'a> Applier<'a> {
                 break;
             }
         }
-        self.forget(staged);
     }
 
     /// The steps that are not to be begun: nothing is put out of the way for something that cannot come, since it would not be seen
@@ -282,17 +328,18 @@ impl<'a> Applier<'a> {
     }
 
     /// Takes away what was staged and not used.
-    fn forget(&self, staged: Vec<Option<Staged>>) {
-        // (What came of large files from other devices stays: the next try goes on with it.)
-        let used_again = |path: &&str| path.starts_with(PARTIAL);
-        for path in staged.iter().flatten().filter_map(Staged::path).filter(|p| !used_again(p)) {
-            let _ = self.fs.remove_file(path);
+    fn forget(&self, staged: impl Iterator<Item = Staged>) {
+        for staged in staged {
+            // (What came of large files from other devices stays: the next try goes on with it.)
+            if let Some(path) = staged.path().filter(|path| !path.starts_with(PARTIAL)) {
+                let _ = self.fs.remove_file(path);
+            }
         }
     }
 
     /// Takes steps, for which all is staged, and syncs what they changed.
     fn take_all(
-        &mut self,
+        &self,
         jobs: &[Job],
         part: Range<usize>,
         staged: &mut [Option<Staged>],
@@ -398,8 +445,7 @@ impl<'a> Applier<'a> {
         let mut window: (Vec<usize>, u64) = (Vec::new(), 0);
         for (i, job) in jobs.iter().enumerate().filter(|(i, _)| chosen(*i)) {
             let Some(wanted) = wanted(&job.action) else { continue };
-            let far = self.far.is_some() && job.supply.origins.is_empty() && wanted.size > 0;
-            if !far || !is_small(wanted.size, &job.supply) {
+            if !self.is_far_and_small(job) {
                 units.push(vec![i]);
                 continue;
             }
@@ -413,6 +459,12 @@ impl<'a> Applier<'a> {
             units.push(window.0);
         }
         units
+    }
+
+    /// Whether what a job needs is a small file that only other devices have.
+    fn is_far_and_small(&self, job: &Job) -> bool {
+        let far = self.far.is_some() && job.supply.origins.is_empty();
+        far && wanted(&job.action).is_some_and(|w| w.size > 0 && is_small(w.size, &job.supply))
     }
 
     /// Fetches small files from other devices.
@@ -573,14 +625,15 @@ impl<'a> Applier<'a> {
     }
 
     fn unchanged(&self, expected: &Expected, stat: &Stat) -> bool {
-        match self.renamed.get(&expected.key) {
+        let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+        match renamed.get(&expected.key) {
             Some(print) => expected.same_object(stat) && (expected.kind == Kind::Dir || print == &stat.print),
             None => expected.unchanged(stat),
         }
     }
 
     /// Takes one step.
-    fn take(&mut self, job: &Job, staged: Option<Staged>, applied: &mut Applied) -> Outcome {
+    fn take(&self, job: &Job, staged: Option<Staged>, applied: &mut Applied) -> Outcome {
         let staged = match staged {
             Some(Staged::No(outcome)) => return outcome,
             Some(Staged::File(brought)) => Some(brought),
@@ -646,7 +699,7 @@ impl<'a> Applier<'a> {
     }
 
     fn write(
-        &mut self,
+        &self,
         job: &Job,
         expected: &Expected,
         wanted: &Wanted,
@@ -780,8 +833,9 @@ impl<'a> Applier<'a> {
     }
 
     /// Notes what the disk says of an object now: another of its names, or a later step, may be about it, too.
-    fn note_moved(&mut self, stat: &Stat) {
-        self.renamed.insert(stat.key, stat.print);
+    fn note_moved(&self, stat: &Stat) {
+        let mut renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+        renamed.insert(stat.key, stat.print);
     }
 
     /// Whether an object that was moved still has the bytes expected; its time of last change of anything is of the move.
@@ -799,7 +853,7 @@ impl<'a> Applier<'a> {
         Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat))))
     }
 
-    fn rename(&mut self, from: &str, to: &str, expected: &Expected) -> Result<Outcome, FsError> {
+    fn rename(&self, from: &str, to: &str, expected: &Expected) -> Result<Outcome, FsError> {
         let was_unchanged = match self.look(from)? {
             Some(stat) if expected.same_object(&stat) => self.unchanged(expected, &stat),
             _ => return Ok(Outcome::Changed),
@@ -851,7 +905,7 @@ impl<'a> Applier<'a> {
         Ok(self.fs.list(dir)?.iter().any(|(listed, _)| listed == name))
     }
 
-    fn remove(&mut self, path: &str, expected: &Expected, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
+    fn remove(&self, path: &str, expected: &Expected, kept: &mut Vec<Kept>) -> Result<Outcome, FsError> {
         match self.look(path)? {
             Some(stat) if self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),

@@ -552,6 +552,17 @@ pub struct Means<'a> {
     pub far: Option<Arc<dyn Far>>,
 }
 
+/// How many of the first of these steps are carried out between two syncs of the disk.
+fn batch_of(jobs: &[Job]) -> usize {
+    let (mut steps, mut bytes) = (0, 0u64);
+    while steps < jobs.len() && steps < BATCH_STEPS && (steps == 0 || bytes < BATCH_BYTES) {
+        let size = content_of(&jobs[steps].action).map_or(0, |(_, size)| size);
+        bytes = bytes.saturating_add(size); // (sizes are what someone said)
+        steps += 1;
+    }
+    steps
+}
+
 /// Takes steps, batch by batch; after each the disk is synced, and what became of it is told.
 pub fn run_apply(
     root: &Root,
@@ -563,7 +574,7 @@ pub fn run_apply(
     listener: &mut dyn Listener,
 ) {
     let applier = Applier::new(root.fs.as_ref(), &root.ignore, means.turns, stop, run, means.threads);
-    let mut applier = applier.with_far(means.far.clone());
+    let applier = applier.with_far(means.far.clone());
     let mut rest = jobs.as_slice();
     let (mut goes_on, mut some_taken) = (true, false);
     while goes_on && !rest.is_empty() && !stop.load(Ordering::Relaxed) && !means.turns.is_over() {
@@ -574,13 +585,9 @@ pub fn run_apply(
             listener.tell(Input::Halt(root.replica, why));
             break;
         }
-        let (mut steps, mut bytes) = (0, 0);
-        while steps < rest.len() && steps < BATCH_STEPS && (steps == 0 || bytes < BATCH_BYTES) {
-            let size = content_of(&rest[steps].action).map_or(0, |(_, size)| size);
-            bytes = bytes.saturating_add(size); // (sizes are what someone said)
-            steps += 1;
-        }
-        applier.apply(&rest[..steps], progress, &mut |applied, more| {
+        let (batch, after) = rest.split_at(batch_of(rest));
+        let next = &after[..batch_of(after)];
+        applier.apply(batch, next, progress, &mut |applied, more| {
             some_taken |= applied.outcomes.iter().any(|o| matches!(o, Outcome::Done(_)));
             let refused = applied
                 .outcomes
@@ -594,7 +601,7 @@ pub fn run_apply(
             goes_on &= !more || listener.wait_until_noted();
             goes_on
         });
-        rest = &rest[steps..];
+        rest = after;
     }
     means.turns.ended(some_taken);
     listener.tell(Input::ApplyEnded(root.replica));

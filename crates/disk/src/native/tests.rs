@@ -232,8 +232,8 @@ fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
         let mut outcomes = Vec::new();
         let beside = |work: crate::turns::Work| std::thread::Builder::new().spawn(work).is_ok();
         let turns = Arc::new(Turns::new(fs.clone(), Box::new(beside)));
-        let mut applier = Applier::new(fs.as_ref(), &ignore, &turns, &stop, 1, 1).with_far(Some(holder));
-        applier.apply(&jobs, &|_| {}, &mut |applied, _| {
+        let applier = Applier::new(fs.as_ref(), &ignore, &turns, &stop, 1, 1).with_far(Some(holder));
+        applier.apply(&jobs, &[], &|_| {}, &mut |applied, _| {
             outcomes.extend(applied.outcomes);
             true
         });

@@ -60,8 +60,8 @@ impl Place {
         let jobs: Vec<Job> = actions.iter().map(job).collect();
         let mut outcomes = Vec::new();
         let turns = Arc::new(Turns::new(self.fs.clone(), Box::new(|_| false)));
-        let mut applier = Applier::new(self.fs.as_ref(), &ignore, &turns, &stop, next_run(), 2);
-        applier.apply(&jobs, &|_| {}, &mut |applied: Applied, _| {
+        let applier = Applier::new(self.fs.as_ref(), &ignore, &turns, &stop, next_run(), 2);
+        applier.apply(&jobs, &[], &|_| {}, &mut |applied: Applied, _| {
             outcomes.extend(applied.outcomes);
             true
         });
