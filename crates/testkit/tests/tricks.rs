@@ -87,9 +87,9 @@ fn show(fs: &SimFs, from: &SimFs, replica: &mut Replica) {
             })
             .collect();
         let turns = Arc::new(Turns::new(Arc::new(fs.clone()), Box::new(|_| false)));
-        let mut applier = Applier::new(fs, &ignore, &turns, &stop, run, 1);
+        let applier = Applier::new(fs, &ignore, &turns, &stop, run, 1);
         let mut next = 0;
-        applier.apply(&jobs, &|_| {}, &mut |applied, _| {
+        applier.apply(&jobs, &[], &|_| {}, &mut |applied, _| {
             for outcome in applied.outcomes {
                 replica.applied(&mut plan, next, &outcome);
                 if !matches!(outcome, Outcome::Done(_)) {

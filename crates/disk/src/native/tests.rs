@@ -244,3 +244,84 @@ fn who_says_a_false_size_of_some_bytes_keeps_nobody_from_the_right_one() {
         assert_eq!(names(fs.as_ref(), ""), ["1"]);
     }
 }
+
+/// Another device that has small files, and counts how many it was asked for.
+#[derive(Default)]
+struct Shelf(Vec<Vec<u8>>, std::sync::atomic::AtomicUsize);
+
+impl crate::far::Far for Shelf {
+    fn contents(&self, wanted: &[(bifold_tree::ContentId, u64)], take: &mut dyn FnMut(usize, &[u8]) -> bool) {
+        self.1.fetch_add(wanted.len(), std::sync::atomic::Ordering::Relaxed);
+        for (i, (content, _)) in wanted.iter().enumerate() {
+            let of = |bytes: &&Vec<u8>| bifold_chunk::hash_bytes(bytes).unwrap().content == *content;
+            if let Some(bytes) = self.0.iter().find(of) {
+                take(i, bytes);
+            }
+        }
+    }
+
+    fn manifest(&self, _: bifold_tree::ContentId, _: u64, _: Option<&bifold_chunk::Manifest>) -> Option<bifold_chunk::Manifest> {
+        None
+    }
+
+    fn chunks(&self, _: bifold_tree::ContentId, _: &[(u64, bifold_chunk::Chunk)], _: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
+        false
+    }
+}
+
+#[test]
+fn what_the_next_steps_need_comes_meanwhile_once_and_leaves_nothing_if_it_is_not_used() {
+    use crate::apply::{Applier, Job};
+    use crate::ignore::Ignore;
+    use crate::stage::{STAGE, Supply};
+    use crate::turns::Turns;
+    use bifold_tree::{Action, Bytes, Wanted};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let (_dir, fs) = root();
+    let fs: Arc<dyn Fs> = Arc::new(fs);
+    Applier::prepare(fs.as_ref()).unwrap();
+    let bytes = |i: usize| format!("file {i}").into_bytes();
+    let job = |i: usize| Job {
+        action: Action::Make {
+            path: i.to_string().into(),
+            wanted: Wanted {
+                bytes: Bytes::File(bifold_chunk::hash_bytes(&bytes(i)).unwrap().content),
+                size: bytes(i).len() as u64,
+                mtime_ns: 0,
+                exec: false,
+            },
+        },
+        supply: Supply::default(),
+        after_commit: false,
+        leaving: false,
+    };
+    // (The last one's bytes are nowhere.)
+    let jobs: Vec<Job> = (0..10).map(job).collect();
+    let shelf = Arc::new(Shelf((0..9).map(bytes).collect(), 0.into()));
+    let (ignore, stop) = (Ignore::new(&[]).unwrap(), AtomicBool::new(false));
+    let turns = Arc::new(Turns::new(fs.clone(), Box::new(|_| false)));
+    let applier = Applier::new(fs.as_ref(), &ignore, &turns, &stop, 1, 2).with_far(Some(shelf.clone()));
+    let asked = || shelf.1.load(Ordering::Relaxed);
+    let mut done = Vec::new();
+    let mut apply = |batch: &[Job], next: &[Job]| {
+        applier.apply(batch, next, &|_| {}, &mut |applied, _| {
+            done.extend(applied.outcomes.iter().map(|o| matches!(o, bifold_tree::Outcome::Done(_))));
+            true
+        });
+    };
+    apply(&jobs[..3], &jobs[3..6]);
+    assert_eq!(names(fs.as_ref(), "").len(), 3);
+    assert_eq!((asked(), names(fs.as_ref(), STAGE).len()), (6, 3));
+    apply(&jobs[3..6], &jobs[6..]);
+    assert_eq!(names(fs.as_ref(), "").len(), 6);
+    assert_eq!((asked(), names(fs.as_ref(), STAGE).len()), (10, 3), "each is asked for once");
+    drop(applier);
+    assert_eq!(names(fs.as_ref(), STAGE), [""; 0], "nobody used it");
+    assert_eq!(done, [true; 6]);
+    for i in 0..6 {
+        let mut read = vec![0; 16];
+        let n = fs.open(&i.to_string()).unwrap().read_at(&mut read, 0).unwrap();
+        assert_eq!(read[..n], bytes(i));
+    }
+}
