@@ -923,7 +923,7 @@ async fn bind(identity: &Identity, options: &Options, port: u16) -> Result<Endpo
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-        .send_window(u64::from(STREAM_WINDOW) * 2)
+        .send_window(u64::from(STREAM_WINDOW) * 4)
         .build();
     let mut builder = builder
         .secret_key(identity.key().clone())
