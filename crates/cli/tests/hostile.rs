@@ -998,8 +998,10 @@ fn floods_take_bounded_memory() {
         // Nothing of what comes back was read.
         let memory = scene.memory();
         most = most.max(memory);
-        assert!(memory < before + 400, "{what}: {before} MiB, then {memory}");
+        assert!(memory < before + 250, "{what}: {before} MiB, then {memory}");
         wire.close();
+        // (Who says too much may be sent away; but not before it was much.)
+        assert!(said * 10 >= count, "{what}: only {said} of {count} were taken");
     };
     let sample = scene_member(&rogue, &ticket);
     flood("pings", &Packet::Ping(1), 200_000);
@@ -1035,7 +1037,7 @@ fn floods_take_bounded_memory() {
         nodes: Vec::new(),
         complete: Some(complete),
     };
-    flood("acknowledgements", &sample.session(told), 1200);
+    flood("acknowledgements", &sample.session(told), 600);
     // Requests of which nothing is read, and some that do not end.
     let wanted = Wanted::Contents(vec![(hashed(&large), large.len() as u64); 15]);
     let request = Request {
@@ -1056,7 +1058,7 @@ fn floods_take_bounded_memory() {
     assert!(open.len() <= 64, "{} requests at a time", open.len());
     std::thread::sleep(Duration::from_secs(2));
     let memory = scene.memory();
-    assert!(memory < before + 400, "unread answers: {before} MiB, then {memory}");
+    assert!(memory < before + 250, "unread answers: {before} MiB, then {memory}");
     scene.is_fine("floods");
     eprintln!("{before} MiB before, {most} at most in floods, {memory} with answers that nobody reads");
 }

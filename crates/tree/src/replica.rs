@@ -285,8 +285,7 @@ impl Replica {
     }
 
     /// Notes that a peer has sent all that it has: what it has merged, and what it knows of what others show.
-    pub fn received_all(&mut self, have: &Vector, acks: &BTreeMap<ReplicaId, Vector>) -> bool {
-        let before = (self.have.clone(), self.acks.clone());
+    pub fn received_all(&mut self, have: &Vector, acks: &BTreeMap<ReplicaId, Vector>) {
         let own = self.have.time(self.id);
         self.have.join(have);
         self.have.0.insert(self.id, own);
@@ -300,7 +299,6 @@ impl Replica {
                 *known = Vector::retired();
             }
         }
-        before != (self.have.clone(), self.acks.clone())
     }
 
     /// Notes that all was received that another replica had at a local sequence of its own.
