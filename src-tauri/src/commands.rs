@@ -58,7 +58,7 @@ commands! {
     devices() -> Vec<DeviceStatus>, daemon => daemon.devices().await;
     pending(folder: String) -> Vec<PendingItem>, daemon => daemon.pending(&one(folder)).await?;
     conflicts(folder: String) -> Vec<Conflict>, daemon => daemon.conflicts(&one(folder)).await?;
-    resolve(folder: String, path: String, pick: String) -> Resolved, daemon => daemon.resolve(Resolve { folder, path, pick }).await?;
+    resolve(folder: String, path: String, pick: String, kind: Option<String>) -> Resolved, daemon => daemon.resolve(Resolve { folder, path, pick, kind }).await?;
     explain(folder: String, path: String) -> Explained, daemon => daemon.explain(Where { folder, path }).await?;
     add(path: String, name: Option<String>) -> FolderStatus, daemon => daemon.add(Add { path: PathBuf::from(path), name }).await?;
     invite(folder: String, role: Role, uses: u32, expires_s: u32) -> Invitation,

@@ -91,6 +91,9 @@ pub enum Command {
         /// What stays: mine, theirs, both, delete, or the side of a device.
         #[arg(long, value_name = "mine|theirs|both|delete|DEVICE")]
         pick: String,
+        /// Of several conflicts at that path, the one of this kind, as `conflicts` tells it.
+        #[arg(long)]
+        kind: Option<String>,
     },
     /// Lets a held change pass: one that deletes or overwrites more than half of a folder.
     Allow {

@@ -141,8 +141,18 @@ impl Asking {
                 self.print(&conflicts, |conflicts| show::conflicts(conflicts));
                 return Ok(code(conflicts.is_empty()));
             }
-            Command::Resolve { folder, path, pick } => {
-                let resolve = face::Resolve { folder, path, pick };
+            Command::Resolve {
+                folder,
+                path,
+                pick,
+                kind,
+            } => {
+                let resolve = face::Resolve {
+                    folder,
+                    path,
+                    pick,
+                    kind,
+                };
                 let resolved: face::Resolved = client.post("/v1/resolve", &resolve).await?;
                 self.print(&resolved, |r| format!("{}: {} stays", r.path, r.taken));
             }

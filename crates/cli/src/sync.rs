@@ -41,6 +41,7 @@ pub fn run(sync: &Sync) -> Result<ExitCode, Fatal> {
         Input::Decide(Decide {
             path: r.path.clone(),
             side,
+            kind: None,
         })
     }));
     let runtime = tokio::runtime::Builder::new_current_thread()

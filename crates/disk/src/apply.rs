@@ -64,6 +64,8 @@ pub struct Applied {
     pub moved: Moved,
     /// Chunk lists of contents that came from other devices.
     pub learned: Vec<(ContentId, Arc<ChunkList>)>,
+    /// A file was changed that has other names: at those it is changed as well, wherever they are.
+    pub elsewhere: bool,
 }
 
 /// Carries out the steps of one plan, batch by batch.
@@ -652,7 +654,7 @@ impl<'a> Applier<'a> {
                 staged.as_ref().map(|b| b.path.as_str()),
                 &mut applied.kept,
             ),
-            Action::SetMode { expected, exec, .. } => self.set_mode(&path, expected, *exec),
+            Action::SetMode { expected, exec, .. } => self.set_mode(&path, expected, *exec, &mut applied.elsewhere),
             Action::Rename { to, expected, .. } => self.rename(&path, to, expected),
             Action::Remove { expected, .. } => self.remove(&path, expected, &mut applied.kept),
             Action::RemoveDir { expected, .. } => self.remove_dir(&path, expected),
@@ -678,20 +680,37 @@ impl<'a> Applier<'a> {
                 Some(permissions) => self.fs.make_dir_for(path, permissions),
                 None => self.fs.make_dir(path),
             },
-            (Bytes::Link(target), _) => self.fs.make_link(path, target),
-            (Bytes::File(_), Some(own)) => {
-                let Some(ours) = self.look(own)? else {
-                    return Ok(Outcome::Missing);
-                };
-                match self.fs.rename(own, path) {
-                    Ok(()) => return self.placed(path, &ours),
-                    refused => refused,
+            (Bytes::Link(target), _) => {
+                let own = self.own_name(STAGE);
+                self.fs.make_link(&own, target)?;
+                let put = self.put(&own, path);
+                if !matches!(put, Ok(Outcome::Done(_))) {
+                    let _ = self.fs.remove_file(&own);
                 }
+                return put;
             }
+            (Bytes::File(_), Some(own)) => return self.put(own, path),
             (Bytes::File(_), None) => return Ok(Outcome::Missing),
         };
         match made {
-            Ok(()) => Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat)))),
+            // (The user may have put something else there since.)
+            Ok(()) => Ok(match self.look(path)? {
+                Some(stat) if stat.kind == Kind::Dir => Outcome::Done(Some(stat)),
+                _ => Outcome::Changed,
+            }),
+            // Something new is there, or the directory is not: a scan has to look first.
+            Err(FsError::Exists | FsError::NotFound) => Ok(Outcome::Changed),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Puts what was made beside it at a path where nothing is.
+    fn put(&self, own: &str, path: &str) -> Result<Outcome, FsError> {
+        let Some(ours) = self.look(own)? else {
+            return Ok(Outcome::Missing);
+        };
+        match self.fs.rename(own, path) {
+            Ok(()) => self.placed(path, &ours),
             // Something new is there, or the directory is not: a scan has to look first.
             Err(FsError::Exists | FsError::NotFound) => Ok(Outcome::Changed),
             Err(e) => Err(e),
@@ -741,11 +760,12 @@ impl<'a> Applier<'a> {
         }
         let seen = |stat: &Stat| self.same_bytes(expected, stat) || on(Fault::ExchangesUnseen);
         match exchanged {
-            Ok(()) => match self.look(&aside)?.filter(seen) {
-                Some(stat) => self.note_moved(&stat),
-                None => {
+            Ok(()) => match self.look(&aside).map(|stat| stat.filter(seen)) {
+                Ok(Some(stat)) => self.note_moved(&stat),
+                // (What cannot be looked at may be the user's, too.)
+                other => {
                     self.put_back(&aside, path, &ours)?;
-                    return Ok(Outcome::Changed);
+                    return other.map(|_| Outcome::Changed);
                 }
             },
             Err(FsError::NotFound) => return Ok(Outcome::Changed),
@@ -759,12 +779,8 @@ impl<'a> Applier<'a> {
                     Err(FsError::NotFound) => return Ok(Outcome::Changed),
                     Err(e) => return Err(e),
                 }
-                match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
-                    Some(stat) => self.note_moved(&stat),
-                    None => {
-                        self.back_or_beside(&aside, path)?;
-                        return Ok(Outcome::Changed);
-                    }
+                if let Some(outcome) = self.taken_back(&aside, path, expected)? {
+                    return Ok(outcome);
                 }
                 if let Err(e) = self.fs.rename(&own, path) {
                     // If something new is there by now, the old one stays in the history.
@@ -784,10 +800,30 @@ impl<'a> Applier<'a> {
         self.placed(path, &ours)
     }
 
+    /// Looks at what was taken from a path: where that is not what was expected, or cannot be looked at, it goes back, and this is what
+    /// became of the step.
+    fn taken_back(&self, aside: &str, path: &str, expected: &Expected) -> Result<Option<Outcome>, FsError> {
+        match self
+            .look(aside)
+            .map(|stat| stat.filter(|stat| self.same_bytes(expected, stat)))
+        {
+            Ok(Some(stat)) => {
+                self.note_moved(&stat);
+                Ok(None)
+            }
+            other => {
+                self.back_or_beside(aside, path)?;
+                other.map(|_| Some(Outcome::Changed))
+            }
+        }
+    }
+
     /// What became of putting something at a path: the user may have put something else there since, which is theirs.
     fn placed(&self, path: &str, ours: &Stat) -> Result<Outcome, FsError> {
         Ok(match self.look(path)? {
             Some(stat) if is_still(ours, &stat) => Outcome::Done(Some(stat)),
+            // Written to since: by someone who saw what was put there. The record is of that, so that the next scan sees what they wrote.
+            Some(stat) if (stat.kind, stat.key) == (ours.kind, ours.key) => Outcome::Done(Some(*ours)),
             _ => Outcome::Changed,
         })
     }
@@ -844,13 +880,16 @@ impl<'a> Applier<'a> {
         expected.same_object(stat) && (expected.kind == Kind::Dir || print(&expected.print) == print(&stat.print))
     }
 
-    fn set_mode(&self, path: &str, expected: &Expected, exec: bool) -> Result<Outcome, FsError> {
+    fn set_mode(&self, path: &str, expected: &Expected, exec: bool, elsewhere: &mut bool) -> Result<Outcome, FsError> {
         match self.look(path)? {
             Some(stat) if expected.same_object(&stat) && self.unchanged(expected, &stat) => {}
             _ => return Ok(Outcome::Changed),
         }
-        self.fs.set_exec(path, exec)?;
-        Ok(self.look(path)?.map_or(Outcome::Changed, |stat| Outcome::Done(Some(stat))))
+        *elsewhere |= self.fs.set_exec(path, exec)?;
+        Ok(match self.look(path)? {
+            Some(stat) if expected.same_object(&stat) => Outcome::Done(Some(stat)),
+            _ => Outcome::Changed,
+        })
     }
 
     fn rename(&self, from: &str, to: &str, expected: &Expected) -> Result<Outcome, FsError> {
@@ -921,12 +960,8 @@ impl<'a> Applier<'a> {
             Err(FsError::NotFound) => return Ok(Outcome::Changed),
             Err(e) => return Err(e),
         }
-        match self.look(&aside)?.filter(|stat| self.same_bytes(expected, stat)) {
-            Some(stat) => self.note_moved(&stat),
-            None => {
-                self.back_or_beside(&aside, path)?;
-                return Ok(Outcome::Changed);
-            }
+        if let Some(outcome) = self.taken_back(&aside, path, expected)? {
+            return Ok(outcome);
         }
         kept.push(Kept {
             path: path.to_owned(),

@@ -186,11 +186,12 @@ pub trait Fs: Send + Sync {
     /// # Errors
     /// `NotFound`, `NotEmpty`, or what the system says.
     fn remove_dir(&self, path: &str) -> FsResult<()>;
-    /// Sets the executable bit (for owner, and for group and others where they may read).
+    /// Sets the executable bit (for owner, and for group and others where they may read). Says whether the file has other names, at
+    /// which it is set by that as well.
     ///
     /// # Errors
     /// What the system says.
-    fn set_exec(&self, path: &str, exec: bool) -> FsResult<()>;
+    fn set_exec(&self, path: &str, exec: bool) -> FsResult<bool>;
     /// Makes durable what was done: the bytes of these files and their directories' entries, or, where `paths` are
     /// many, of the whole file system, whichever costs less.
     ///

@@ -92,15 +92,16 @@ impl Carrier {
     /// If the index cannot be read.
     pub fn load(&self) -> Result<Vec<Input>, CarryError> {
         let replicas = crate::open::load(&self.store, self.roots().map(Arc::as_ref))?;
-        let attach = |(replica, root): (_, &Arc<Root>)| {
-            let name = root.name.clone();
-            let replica = Box::new(replica);
-            [
-                Input::Attach { replica, name },
-                Input::Ignoring(root.replica, root.ignore.clone()),
-            ]
-        };
-        Ok(replicas.into_iter().zip(self.roots()).flat_map(attach).collect())
+        let mut inputs = Vec::new();
+        for (replica, root) in replicas.into_iter().zip(self.roots()) {
+            inputs.push(Input::Attach {
+                replica: Box::new(replica),
+                name: root.name.clone(),
+                carrying: self.store.carrying(root.replica)?,
+            });
+            inputs.push(Input::Ignoring(root.replica, root.ignore.clone()));
+        }
+        Ok(inputs)
     }
 
     /// Gives the index back.
@@ -132,7 +133,10 @@ impl Carrier {
         if self.dry {
             return Ok(());
         }
-        self.begin_session(id, random, wall_ms)?;
+        // (That steps are about to be taken is noted without one: the disk may be too full for its marker.)
+        if commit.carrying.is_none() || commit.tells_something() {
+            self.begin_session(id, random, wall_ms)?;
+        }
         self.store.commit(|tx| {
             for (content, list) in &commit.chunks {
                 let manifest = Manifest::new(ChunkList::clone(list));
@@ -155,6 +159,9 @@ impl Carrier {
             }
             for happened in &commit.happened {
                 tx.add_log(id, happened, wall_ms)?;
+            }
+            if let Some(carrying) = commit.carrying {
+                tx.set_carrying(id, carrying)?;
             }
             if commit.durable {
                 tx.durable();

@@ -4,6 +4,7 @@
 mod apply;
 mod decide;
 mod happened;
+mod hearing;
 mod host;
 mod lacking;
 mod scan;
@@ -34,6 +35,8 @@ pub enum Input {
         replica: Box<Replica>,
         /// What people call it.
         name: String,
+        /// The program was ended while it took steps on its disk.
+        carrying: bool,
     },
     /// What is ignored on a replica's disk.
     Ignoring(ReplicaId, Arc<Ignore>),
@@ -201,8 +204,17 @@ pub struct Commit {
     pub kept: Vec<Kept>,
     /// What happened, for the log.
     pub happened: Vec<Happened>,
+    /// Steps are about to be taken, or were.
+    pub carrying: Option<bool>,
     /// It must survive a power cut: something is removed after it.
     pub durable: bool,
+}
+
+impl Commit {
+    /// Whether there is something of the tree, the history or the log in it.
+    pub(crate) fn tells_something(&self) -> bool {
+        self.changes.is_some() || !self.chunks.is_empty() || !self.kept.is_empty() || !self.happened.is_empty()
+    }
 }
 
 /// A step, with the last write to what it is about.
@@ -262,6 +274,8 @@ pub struct Core {
     /// The order in which replicas were attached: the first decides where one has to.
     order: Vec<ReplicaId>,
     sessions: BTreeMap<(ReplicaId, ReplicaId), Session>,
+    /// What was said and is not heard yet.
+    unheard: VecDeque<hearing::Said>,
     /// When replicas of other devices said something last, milliseconds since 1970.
     spoke_ms: BTreeMap<(ReplicaId, ReplicaId), u64>,
     /// What people call replicas of other devices.
@@ -290,6 +304,7 @@ impl Core {
             hosts: BTreeMap::new(),
             order: Vec::new(),
             sessions: BTreeMap::new(),
+            unheard: VecDeque::new(),
             spoke_ms: BTreeMap::new(),
             names: BTreeMap::new(),
             reads: false,
@@ -316,10 +331,10 @@ impl Core {
         self.clock_went_back(self.wall_ms.saturating_sub(wall_ms));
         self.wall_ms = wall_ms;
         match input {
-            Input::Attach { replica, name } => {
+            Input::Attach { replica, name, carrying } => {
                 let id = replica.id();
                 self.order.push(id);
-                self.hosts.insert(id, Host::new(*replica, name));
+                self.hosts.insert(id, Host::new(*replica, name, carrying));
             }
             Input::Ignoring(id, ignore) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
@@ -327,10 +342,12 @@ impl Core {
                 }
             }
             Input::Connect(a, b) => {
+                self.forget_unheard(a, b);
                 self.sessions.insert((a, b), Session::new());
                 self.sessions.insert((b, a), Session::new());
             }
             Input::ConnectFar { here, there, reads } => {
+                self.forget_unheard(here, there);
                 self.sessions.insert((here, there), Session::with(there, reads));
                 self.spoke_ms.insert((here, there), self.wall_ms);
                 self.lacks_unheard(here, there);
@@ -338,6 +355,7 @@ impl Core {
                 self.replan();
             }
             Input::Disconnect(a, b) => {
+                self.forget_unheard(a, b);
                 self.spoke_ms.remove(&(a, b));
                 self.sessions.remove(&(a, b));
                 self.sessions.remove(&(b, a));
@@ -368,7 +386,7 @@ impl Core {
             Input::Read(id, results) => self.read(id, results),
             Input::Applied(id, applied) => self.applied(id, applied),
             Input::ApplyEnded(id) => self.apply_ended(id),
-            Input::Message { from, to, message } => self.message(from, to, &message),
+            Input::Message { from, to, message } => self.hear(from, to, message),
             Input::Decide(decide) => self.decision(decide),
             Input::Allow(id) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
@@ -379,6 +397,7 @@ impl Core {
             Input::Halt(id, why) => {
                 if let Some(host) = self.hosts.get_mut(&id) {
                     host.halted = Some(why);
+                    self.hangs_up(id);
                 }
             }
             Input::Retry => self.replan(),
@@ -418,50 +437,6 @@ impl Core {
         for host in self.hosts.values_mut() {
             host.plan_due = true;
             host.failures.clear();
-        }
-    }
-
-    fn message(&mut self, from: ReplicaId, to: ReplicaId, message: &Message) {
-        let near = self.hosts.contains_key(&from);
-        let (Some(host), Some(session)) = (self.hosts.get_mut(&to), self.sessions.get_mut(&(to, from))) else {
-            return;
-        };
-        // What is in this program's own index is believed, whatever the time was when it was written.
-        let wall_ms = if near { u64::MAX } else { self.wall_ms };
-        if let Some(spoke) = self.spoke_ms.get_mut(&(to, from)) {
-            *spoke = self.wall_ms;
-        }
-        match session.handle(&mut host.replica, message, wall_ms) {
-            Ok(handled) => {
-                host.plan_due |= handled.changed || handled.complete;
-                if handled.complete && !near {
-                    self.lacks_anew(from);
-                }
-                if !handled.lacked.is_empty() {
-                    self.asked(to, from, handled.lacked);
-                }
-                if let Some(answer) = handled.answer {
-                    self.answered(&answer);
-                }
-            }
-            Err(why) if !near => {
-                tracing::warn!(%from, %to, %why, "session ended");
-                self.sessions.remove(&(to, from));
-                self.effects.push_back(Effect::Refuse {
-                    here: to,
-                    there: from,
-                    why,
-                });
-            }
-            Err(refused) => {
-                tracing::error!(%from, %to, %refused, "session ended");
-                host.halted = Some(Halted {
-                    why: refused.to_string(),
-                    rejoin: refused == Refused::PutBack,
-                });
-                self.sessions.remove(&(to, from));
-                self.sessions.remove(&(from, to));
-            }
         }
     }
 
@@ -506,7 +481,7 @@ impl Core {
     /// Steps may take long, and what waits for them is not to.
     fn make_room(&mut self) {
         for (id, host) in &mut self.hosts {
-            let waits = host.dirty.is_some() || host.plan_due;
+            let waits = host.dirty.is_some() || host.plan_due || self.unheard.iter().any(|said| said.to == *id);
             if matches!(host.phase, Phase::Applying(_)) && waits && !host.makes_room {
                 host.makes_room = true;
                 self.effects.push_back(Effect::MakeRoom(*id));
@@ -542,7 +517,7 @@ impl Core {
     fn commit(&mut self, id: ReplicaId, mut commit: Commit) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         commit.changes = host.replica.take_changes();
-        if commit.changes.is_some() || !commit.chunks.is_empty() || !commit.kept.is_empty() || commit.durable {
+        if commit.tells_something() || commit.carrying.is_some() || commit.durable {
             self.effects.push_back(Effect::Commit(id, commit));
         }
     }

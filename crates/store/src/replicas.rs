@@ -69,6 +69,19 @@ pub struct Hosted {
 const HOSTED: &str = "SELECT id, folder, root, root_device, root_inode, token, token_pending, alive FROM replica";
 
 impl Store {
+    /// Whether steps were being taken on a replica's disk when the program ended.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn carrying(&self, replica: ReplicaId) -> Result<bool, StoreError> {
+        let found = self.sql(|c| {
+            c.prepare_cached("SELECT carrying FROM replica WHERE id = ?1")?
+                .query_row([replica.0 as i64], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// All folders, by rising id.
     ///
     /// # Errors
@@ -245,6 +258,16 @@ impl Tx<'_> {
             params![key, tokens.current as i64, tokens.pending.map(|token| token as i64)],
         )
         .map(drop)
+    }
+
+    /// Notes whether steps are being taken on a replica's disk.
+    ///
+    /// # Errors
+    /// [`StoreError::NoReplica`]; any error of the file.
+    pub fn set_carrying(&self, replica: ReplicaId, carrying: bool) -> Result<(), StoreError> {
+        let key = self.key(replica)?;
+        self.run("UPDATE replica SET carrying = ?2 WHERE key = ?1", params![key, carrying])
+            .map(drop)
     }
 
     /// Notes that a replica writes no more.

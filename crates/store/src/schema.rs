@@ -10,6 +10,7 @@ pub(crate) const APPLICATION_ID: u32 = 0x4266_6c64;
 const VERSIONS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     |index| index.execute_batch(include_str!("migrations/001-first.sql")),
     |index| index.execute_batch(include_str!("migrations/002-log.sql")),
+    |index| index.execute_batch(include_str!("migrations/003-carrying.sql")),
 ];
 
 /// The newest version.

@@ -13,7 +13,7 @@ use crate::random::Random;
 use bifold_engine::core::{Prefer, Settings};
 use bifold_protocol::Message;
 use bifold_store::RootIdentity;
-use bifold_tree::ReplicaId;
+use bifold_tree::{ConflictKind, ReplicaId};
 use index::Index;
 use program::{Program, Stop};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +51,14 @@ pub enum Choice {
     Both,
     /// Nothing.
     Delete,
+}
+
+/// What a person said of a conflict.
+struct Said {
+    device: usize,
+    path: String,
+    kind: Option<ConflictKind>,
+    choice: Choice,
 }
 
 /// How a settling went.
@@ -100,7 +108,7 @@ pub struct World {
     had: BTreeMap<usize, ReplicaId>,
     gone: BTreeSet<ReplicaId>,
     ignore: Vec<String>,
-    decisions: Vec<(usize, String, Choice)>,
+    decisions: Vec<Said>,
     allow: bool,
     listing: Listing,
     runs: u64,
@@ -234,9 +242,9 @@ impl World {
 
     /// Ends the program in good order, or kills it while it does nothing.
     pub fn restart(&mut self) {
-        let unnoted = self.programs.iter().filter(|program| program.has_unnoted()).count();
-        self.agitated.tally.unnoted += unnoted as u64;
-        self.programs.clear();
+        for program in std::mem::take(&mut self.programs) {
+            self.leaves(&program);
+        }
         self.wires.clear();
         self.forget_delivered();
     }
@@ -299,7 +307,30 @@ impl World {
 
     /// A person at a device decides.
     pub fn decide(&mut self, device: usize, path: &str, choice: Choice) {
-        self.decisions.push((device, path.to_owned(), choice));
+        self.says(device, path, None, choice);
+    }
+
+    /// A person at a device decides a conflict that is listed; others at that path stay.
+    pub fn decide_listed(&mut self, device: usize, conflict: &Listed, choice: Choice) {
+        let kinds = [
+            ConflictKind::Content,
+            ConflictKind::Renamed,
+            ConflictKind::Deleted,
+            ConflictKind::Name,
+            ConflictKind::Cycle,
+            ConflictKind::Orphan,
+        ];
+        let kind = kinds.into_iter().find(|kind| listing::word(kind) == conflict.kind);
+        self.says(device, &conflict.path, kind, choice);
+    }
+
+    fn says(&mut self, device: usize, path: &str, kind: Option<ConflictKind>, choice: Choice) {
+        self.decisions.push(Said {
+            device,
+            path: path.to_owned(),
+            kind,
+            choice,
+        });
     }
 
     /// Loses the index.

@@ -259,9 +259,10 @@ impl<'a> View<'a> {
         if a.kind == Kind::Dir {
             return true;
         }
-        let (dot_n, dot_m) = (self.nodes.place(n).0, self.nodes.place(m).0);
-        let unmoved = dot_n == a.id.dot && dot_m == b.id.dot;
-        let together = dot_n == dot_m && !on(Fault::MovedTogetherApart);
+        let (place_n, place_m) = (self.nodes.place(n), self.nodes.place(m));
+        let unmoved = place_n.0 == a.id.dot && place_m.0 == b.id.dot;
+        // (In one directory, that is: what one scan found in two that became one later are two things.)
+        let together = place_n == place_m && !on(Fault::MovedTogetherApart);
         if together || (unmoved && a.born == b.born && !on(Fault::BornTogetherApart)) {
             return true;
         }

@@ -6,6 +6,7 @@ use crate::folders::{Folders, push};
 use crate::id::{Dot, NodeId};
 use crate::node::{Gone, Head, Heads, Kind, Node, Place, Register};
 use crate::set::Number;
+use crate::set::Set;
 use crate::view::Names;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use smallvec::SmallVec;
@@ -104,6 +105,8 @@ pub(crate) struct Nodes {
     touched: Vec<Ix>,
     /// Nodes that the detaching of touched ones may have changed. Some may be in it twice, or forgotten by now.
     dirty: Vec<Ix>,
+    /// Directories that died, by what was written of them or by what left them; some live again.
+    pub(crate) stirred: Set<Ix>,
     /// So many may be in it before those that are in it twice are taken out.
     dirty_room: usize,
     /// Directories that are one entry with others, each with all of them by rising id.
@@ -127,6 +130,7 @@ impl Nodes {
             loops: Vec::new(),
             touched: Vec::new(),
             dirty: Vec::new(),
+            stirred: Set::default(),
             dirty_room: DIRTY_ROOM,
             unions: HashMap::new(),
             names,
@@ -610,6 +614,8 @@ impl Nodes {
         self.slot_mut(ix).attached = true;
         if self.live(ix) {
             self.count_child(parent, true);
+        } else if self.kind(ix) == Kind::Dir {
+            self.stirred.insert(ix);
         }
     }
 
@@ -646,6 +652,9 @@ impl Nodes {
                 return;
             }
             self.dirty.push(ix);
+            if !self.node(ix).gones.is_empty() {
+                self.stirred.insert(ix);
+            }
             self.mates(ix);
             ix = self.parent(ix);
         }

@@ -81,7 +81,7 @@ impl<'a> Observing<'a> {
                 },
             };
             match self.at[i] {
-                None if parent == RecordId::PARKED => {} // left over from a run that was cut
+                None if parent == RecordId::PARKED => self.left_over(i),
                 None => self.appeared(i, parent),
                 Some(id) => {
                     self.moved(i, parent, id);
@@ -485,8 +485,30 @@ impl<'a> Observing<'a> {
     }
 
     fn appeared(&mut self, i: usize, parent: RecordId) {
+        let Some((id, record)) = self.recorded(i, parent) else {
+            return;
+        };
+        let before = self.operations;
+        if (on(Fault::NoJoining) || !self.joins(id, &record)) && (on(Fault::NoReviving) || !self.revives(id, &record)) {
+            self.is_born(id, &record, record.name.clone());
+        }
+        if self.operations > before {
+            self.touched.insert(parent); // else it may be a step that was done and not noted
+        }
+    }
+
+    /// What was put out of the way by a run that was cut, and by an index that is no more: its user's, who sees it in the root from now on.
+    fn left_over(&mut self, i: usize) {
+        let Some((id, record)) = self.recorded(i, RecordId::PARKED) else {
+            return;
+        };
+        self.is_born(id, &record, suffix::kept(&record.name).into());
+    }
+
+    /// A record of something found.
+    fn recorded(&mut self, i: usize, parent: RecordId) -> Option<(RecordId, Record)> {
         let found = self.survey.found[i].clone();
-        let Some(bytes) = found.bytes else { return };
+        let bytes = found.bytes?;
         let id = self.replica.records.reserve();
         let record = Record {
             parent,
@@ -502,13 +524,7 @@ impl<'a> Observing<'a> {
         let hash = self.replica.nodes.name_hash(&found.name);
         self.replica.records.put(id, record.clone(), hash);
         self.at[i] = Some(id);
-        let before = self.operations;
-        if (on(Fault::NoJoining) || !self.joins(id, &record)) && (on(Fault::NoReviving) || !self.revives(id, &record)) {
-            self.is_born(id, &record);
-        }
-        if self.operations > before {
-            self.touched.insert(parent); // else it may be a step that was done and not noted
-        }
+        Some((id, record))
     }
 
     /// The replica shows this path already, the disk did not yet: the same file or directory, and its content is one more side.
@@ -644,8 +660,8 @@ impl<'a> Observing<'a> {
         }
     }
 
-    fn is_born(&mut self, id: RecordId, record: &Record) {
-        self.keep_marked_names(record.parent, record.kind, &record.name);
+    fn is_born(&mut self, id: RecordId, record: &Record, name: Arc<str>) {
+        self.keep_marked_names(record.parent, record.kind, &name);
         let dot = self.tick();
         let node_id = NodeId { dot, index: self.births };
         self.births += 1;
@@ -658,7 +674,7 @@ impl<'a> Observing<'a> {
         let mut node = Node::unwritten(node_id, record.kind, born);
         let place = Place {
             parent: self.canonical(record.parent),
-            name: record.name.clone(),
+            name,
         };
         node.write(dot, Value::Place(place), &[]);
         let content = match &record.bytes {

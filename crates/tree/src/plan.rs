@@ -10,6 +10,7 @@ use crate::records::{Record, RecordId, Seen};
 use crate::replica::Replica;
 use crate::set::Set;
 use crate::step::{Action, Expected, Outcome, RelPath, Wanted};
+use crate::suffix;
 use crate::view::{Bytes, Fingerprint};
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
@@ -25,9 +26,6 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Files and links that are taken away.
     pub removals: usize,
-    /// Something may be gone for a while, or for good, once the first step is taken: the index must have it for certain that this
-    /// is none of the user's doing.
-    pub leaving: bool,
     /// Files and links whose bytes are replaced by others.
     pub overwrites: usize,
     /// Whether more is to be planned once this is done: there are nodes that this plan and those before it were not for, or
@@ -219,7 +217,6 @@ impl Replica {
             {
                 record.leaving = true;
                 step.leaving = true;
-                plan.leaving = true;
             }
         }
         plan
@@ -894,7 +891,7 @@ impl<'v, 'a> Planner<'v, 'a> {
     }
 
     fn park(&mut self, id: RecordId, item: usize) {
-        let name: Arc<str> = format!("{}", id.0).into();
+        let name: Arc<str> = suffix::parked(id.0, &self.place_of(id).1).into();
         self.rename(id, RecordId::PARKED, name.clone(), item);
         self.leave(id);
         self.arrive(id, RecordId::PARKED, name);
@@ -1018,7 +1015,6 @@ impl<'v, 'a> Planner<'v, 'a> {
         let plan = Plan {
             steps: self.steps,
             removals: self.removals,
-            leaving: false,
             overwrites: self.overwrites,
             partial: false,
             shows: self.shows,

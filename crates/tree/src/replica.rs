@@ -57,6 +57,9 @@ pub struct Replica {
     log_from: u64,
     changed: Set<Ix>,
     dropped: Vec<NodeId>,
+    /// Dead directories, each with all that was known here when it was noticed that they are: who has not shown that may still have
+    /// them, with what they put in there, though they show the deletion.
+    left: HashMap<Ix, Arc<Vector>>,
     /// The state that the index has.
     saved: ReplicaState,
 }
@@ -157,6 +160,7 @@ impl Replica {
             log_from: 0,
             changed: Set::default(),
             dropped: Vec::new(),
+            left: HashMap::new(),
             saved: ReplicaState::default(),
         }
     }
@@ -424,6 +428,11 @@ impl Replica {
                 *named.entry(parent).or_default() += 1;
             }
         }
+        let have = Arc::new(self.have.clone());
+        let stirred = std::mem::take(&mut self.nodes.stirred);
+        self.left.extend(stirred.iter().map(|ix| (ix, have.clone())));
+        let seen = self.frontier();
+        self.left.retain(|_, left| !seen.includes(left));
         let mut todo: Vec<Ix> = self.nodes.all().collect();
         let mut dropped: HashSet<Ix> = HashSet::new();
         while let Some(ix) = todo.pop() {
@@ -431,6 +440,7 @@ impl Replica {
             let goes = !self.nodes.live(ix)
                 && self.nodes.record(ix).is_none()
                 && named.get(&node.id).is_none_or(|n| *n == 0)
+                && !self.left.contains_key(&ix)
                 && self.within_frontier(&node);
             if !goes || !dropped.insert(ix) {
                 continue;
@@ -580,6 +590,10 @@ impl Replica {
         self.log_from = self.sequence;
         self.saved = self.state();
         self.refresh();
+        // What left them, and when, is not known any more.
+        let dead = |ix: &Ix| self.nodes.kind(*ix) == Kind::Dir && !self.nodes.live(*ix);
+        let dead: Vec<Ix> = self.nodes.all().filter(dead).collect();
+        self.nodes.stirred.extend(dead);
         self.stale.clear();
         self.find_stale();
         Ok(())

@@ -43,6 +43,23 @@ pub(crate) fn unmarked(name: &str) -> Option<String> {
     (plausible && at > 0).then(|| format!("{}{extension}", &inner[..at]))
 }
 
+/// Longest part of a name that a parked one tells, in bytes.
+const TOLD: usize = 180;
+
+/// What something is called while it is out of the way: a number, and the name that it had, so that it can be told what it was.
+pub(crate) fn parked(number: u32, name: &str) -> String {
+    let (stem, extension) = split(name);
+    let extension = if extension.len() > 32 { "" } else { extension };
+    let end = (0..=stem.len().min(TOLD)).rev().find(|at| stem.is_char_boundary(*at));
+    format!("{number}-{}{extension}", &stem[..end.unwrap_or(0)])
+}
+
+/// The name under which a parked thing is shown of which nothing more is known.
+pub(crate) fn kept(parked: &str) -> String {
+    let (stem, extension) = split(parked.split_once('-').map_or(parked, |(_, name)| name));
+    format!("{stem} (kept){extension}")
+}
+
 /// The stem and the extension with its dot; a leading dot begins no extension.
 fn split(name: &str) -> (&str, &str) {
     match name.rfind('.') {
@@ -73,6 +90,15 @@ mod tests {
         }
         assert_eq!(unmarked("report (2024).txt").as_deref(), Some("report.txt"));
         assert_eq!(unmarked("plain.txt"), None);
+    }
+
+    #[test]
+    fn what_was_parked_tells_its_name() {
+        for (name, shown) in [("a", "a (kept)"), ("a-b.txt", "a-b (kept).txt"), (".rc", ".rc (kept)")] {
+            assert_eq!(kept(&parked(7, name)), shown);
+        }
+        assert_eq!(kept("7"), "7 (kept)");
+        assert!(parked(u32::MAX, &("ä".repeat(127) + ".txt")).len() < 240);
     }
 
     #[test]

@@ -323,7 +323,7 @@ impl Fs for NativeFs {
         })
     }
 
-    fn set_exec(&self, path: &str, exec: bool) -> FsResult<()> {
+    fn set_exec(&self, path: &str, exec: bool) -> FsResult<bool> {
         if !self.exec {
             return Err(FsError::Unsupported);
         }
@@ -334,7 +334,8 @@ impl Fs for NativeFs {
             .map_err(error)?;
         let stat = rustix::fs::fstat(&fd).map_err(error)?;
         entry::plain(&Facts::of_open(&fd).map_err(error)?, self.exec)?;
-        rustix::fs::fchmod(&fd, entry::exec_mode(Mode::from_raw_mode(stat.st_mode), exec)).map_err(error)
+        rustix::fs::fchmod(&fd, entry::exec_mode(Mode::from_raw_mode(stat.st_mode), exec)).map_err(error)?;
+        Ok(stat.st_nlink > 1)
     }
 
     fn sync(&self, paths: &[&str]) -> FsResult<()> {

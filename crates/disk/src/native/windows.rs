@@ -325,7 +325,7 @@ impl Fs for NativeFs {
         }
     }
 
-    fn set_exec(&self, _: &str, _: bool) -> FsResult<()> {
+    fn set_exec(&self, _: &str, _: bool) -> FsResult<bool> {
         Err(FsError::Unsupported)
     }
 

@@ -7,7 +7,7 @@ use bifold_disk::apply::{Applied, content_of};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::scan::Scope;
 use bifold_tree::{Action, Bytes, ConflictKind, ContentId, NodeId, Outcome, PARKED_PATH, Pick, Problem, ProblemKind, ReplicaId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How often in a row what changed under the hands is looked at again at once; after that with the next change or retry.
 const TRIES: usize = 5;
@@ -70,7 +70,6 @@ impl Core {
             }
             return;
         }
-        let durable = plan.leaving;
         let mut jobs = Vec::with_capacity(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
             let of = match &step.action {
@@ -86,15 +85,18 @@ impl Core {
             });
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.planned = (0..plan.steps.len()).flat_map(|i| plan.nodes(i)).collect();
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
         (host.makes_room, host.deferred) = (false, false);
         (host.rest_ignored, host.rest_left_out) = (true, true);
+        // (Of what is removed, too: a removal that is done and not noted is no deletion by the user.)
         self.commit(
             id,
             Commit {
-                durable,
+                carrying: Some(true),
+                durable: true,
                 ..Commit::default()
             },
         );
@@ -137,11 +139,13 @@ impl Core {
             kept,
             moved,
             learned,
+            elsewhere,
         } = applied;
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let Phase::Applying(told) = &mut host.phase else { return };
         let first = *told;
         *told += outcomes.len();
+        host.look_everywhere |= elsewhere;
         host.moved.copied += moved.copied;
         host.moved.reused += moved.reused;
         let mut happened = Vec::new();
@@ -264,6 +268,7 @@ impl Core {
             .map(|(i, step)| (step.action.path().to_string(), host.plan.nodes(i)))
             .collect();
         let partial = std::mem::take(&mut host.plan).partial;
+        host.planned = HashSet::new();
         host.rest_ignored &= all_told && !partial;
         host.rest_left_out &= all_told && !partial;
         host.phase = Phase::Idle;
@@ -281,8 +286,8 @@ impl Core {
         // planned, so that nothing waits behind what cannot be done.
         host.plan_whole = partial && !progress && !host.makes_room && !host.deferred;
         host.plan_due |= progress || host.plan_whole || host.makes_room || host.deferred;
-        if std::mem::take(&mut host.new_rules) {
-            // What was left out may be no more, and the other way round.
+        // (New rules: what was left out may be no more, and the other way round.)
+        if std::mem::take(&mut host.new_rules) | std::mem::take(&mut host.look_everywhere) {
             host.dirty = Some(Scope::All);
         }
         if host.again > TRIES {
@@ -312,7 +317,14 @@ impl Core {
             }
             self.lacks(id, nodes);
         }
-        self.commit(id, Commit::default());
+        self.commit(
+            id,
+            Commit {
+                carrying: Some(false),
+                ..Commit::default()
+            },
+        );
+        self.release();
     }
 
     /// A person waits no longer for bytes that are nowhere.

@@ -13,6 +13,8 @@ pub struct Decide {
     pub path: String,
     /// What shall stay.
     pub side: Side,
+    /// Of several conflicts there, it is about those of this kind only.
+    pub kind: Option<ConflictKind>,
 }
 
 /// What shall stay.
@@ -78,7 +80,7 @@ impl Core {
         let looked = first.and_then(|id| self.hosts.get(&id)).is_some_and(|host| host.looked);
         // What is nowhere may be given up without being a conflict. (What the index says that should stand there says nothing before the
         // disks were looked at.)
-        let mut sides = self.sides_listed(&decide.path);
+        let mut sides = self.sides_listed(&decide);
         if looked && decide.side == Side::Deleted {
             sides.extend(self.sides_standing(&decide.path));
         }
@@ -115,7 +117,7 @@ impl Core {
         let mut decided = false;
         let mut used = BTreeSet::new();
         for conflict in conflicts {
-            let mut said = self.decisions.iter().position(|d| self.is_at(&conflict, &d.decide.path));
+            let mut said = self.decisions.iter().position(|d| self.concerns(&d.decide, &conflict));
             let sides: BTreeSet<Dot> = conflict.sides.iter().map(|side| side.dot).collect();
             if let Some(at) = said.filter(|at| !self.decisions[*at].is_about(&sides)) {
                 used.insert(at);
@@ -162,13 +164,13 @@ impl Core {
         nodes.flat_map(|node| node.contents.iter().map(|(dot, _)| *dot)).collect()
     }
 
-    /// All sides of what is listed at a path.
-    fn sides_listed(&mut self, path: &str) -> BTreeSet<Dot> {
+    /// All sides of what is listed of what a decision is about.
+    fn sides_listed(&mut self, decide: &Decide) -> BTreeSet<Dot> {
         let first = self.order.first().copied();
         let listed = first
             .and_then(|id| self.hosts.get_mut(&id))
             .map(|host| host.replica.conflicts());
-        let at = listed.iter().flatten().filter(|c| self.is_at(c, path));
+        let at = listed.iter().flatten().filter(|c| self.concerns(decide, c));
         at.flat_map(|c| c.sides.iter().map(|side| side.dot)).collect()
     }
 
@@ -192,6 +194,11 @@ impl Core {
             sides.extend(self.sides(id, &nodes));
         }
         sides
+    }
+
+    /// Whether a decision is about a conflict.
+    fn concerns(&self, decide: &Decide, conflict: &Conflict) -> bool {
+        decide.kind.is_none_or(|kind| kind == conflict.kind) && self.is_at(conflict, &decide.path)
     }
 
     /// Whether a conflict is at a path, on any of the disks.

@@ -5,8 +5,8 @@ use bifold_chunk::ChunkList;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
-use bifold_tree::{ContentId, Plan, Problem, Replica, ReplicaId, Survey, Vector};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use bifold_tree::{ContentId, NodeId, Plan, Problem, Replica, ReplicaId, Survey, Vector};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What a host is doing.
@@ -38,6 +38,8 @@ pub(crate) struct Host {
     pub(crate) rest_left_out: bool,
     /// Its disk was never taken in.
     pub(crate) joining: bool,
+    /// The program was ended while it took steps here: until its disk was looked at, nothing is heard of others.
+    pub(crate) unsure: bool,
     /// Its disk was looked at since it was attached.
     pub(crate) looked: bool,
     /// What is to be scanned next.
@@ -48,6 +50,8 @@ pub(crate) struct Host {
     pub(crate) verify: bool,
     pub(crate) chunks: Vec<(ContentId, Arc<ChunkList>)>,
     pub(crate) plan: Plan,
+    /// The nodes that its steps are about.
+    pub(crate) planned: HashSet<NodeId>,
     /// Something changed that may have to be shown.
     pub(crate) plan_due: bool,
     /// Why nothing is done with it.
@@ -62,6 +66,8 @@ pub(crate) struct Host {
     pub(crate) failures: BTreeMap<String, Problem>,
     /// Paths to look at again once all steps are told.
     pub(crate) look_again: BTreeSet<String>,
+    /// Steps of this plan changed files that have other names, too.
+    pub(crate) look_everywhere: bool,
     /// Of the paths that are to be scanned, some were not as expected when a step was to be taken.
     pub(crate) surprised: bool,
     /// Of what is being scanned, what could not be read the last time.
@@ -98,9 +104,10 @@ pub(crate) struct Held {
 }
 
 impl Host {
-    pub(crate) fn new(replica: Replica, name: String) -> Host {
+    pub(crate) fn new(replica: Replica, name: String, carrying: bool) -> Host {
         Host {
-            joining: replica.shows_nothing(),
+            joining: replica.shows_nothing() && !carrying,
+            unsure: carrying,
             replica,
             name,
             phase: Phase::Idle,
@@ -110,6 +117,7 @@ impl Host {
             verify: false,
             chunks: Vec::new(),
             plan: Plan::default(),
+            planned: HashSet::new(),
             plan_due: true,
             halted: None,
             allowed: false,
@@ -118,6 +126,7 @@ impl Host {
             problems: BTreeMap::new(),
             failures: BTreeMap::new(),
             look_again: BTreeSet::new(),
+            look_everywhere: false,
             surprised: false,
             unread: BTreeSet::new(),
             again: 0,

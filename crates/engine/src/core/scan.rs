@@ -77,7 +77,9 @@ impl Core {
         };
         if let ScanEnd::NotTheRoot(why) = &end {
             host.halted = Some(why.clone());
+            self.hangs_up(id);
         }
+        let Some(host) = self.hosts.get_mut(&id) else { return };
         if !Host::is_complete(&end) {
             host.survey = Survey::new();
             host.phase = Phase::Idle;
@@ -159,8 +161,7 @@ impl Core {
         let before = host.replica.sequence();
         let observed = host.replica.observe(survey, self.wall_ms);
         let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
-        host.joining = false;
-        host.looked = true;
+        (host.joining, host.unsure, host.looked) = (false, false, true);
         host.phase = Phase::Idle;
         host.plan_due = true;
         let chunks = std::mem::take(&mut host.chunks);
@@ -172,6 +173,7 @@ impl Core {
                 ..Commit::default()
             },
         );
+        self.release();
     }
 
     /// Whether someone connected has not yet told everything, and is not itself waiting for this one.

@@ -376,6 +376,7 @@ impl Daemon {
         let number = self.find(&resolve.folder)?;
         let (door, replicas) = self.door(number)?;
         let path = resolve.path.trim_matches('/').to_owned();
+        let kind = resolve.kind.as_deref().map(crate::daemon::look::kind_of).transpose()?;
         let device = match resolve.pick.as_str() {
             "mine" | "theirs" | "both" | "delete" => None,
             device => Some(self.find_device(device)?),
@@ -392,7 +393,7 @@ impl Daemon {
         let side = if nowhere {
             crate::core::Side::Deleted
         } else {
-            door.ask(move |core, _| crate::daemon::look::side_of(core, &at, &pick, of_device.as_deref(), &own))
+            door.ask(move |core, _| crate::daemon::look::side_of(core, (&at, kind), &pick, of_device.as_deref(), &own))
                 .await
                 .ok_or_else(|| failed("the folder ended"))??
         };
@@ -400,6 +401,7 @@ impl Daemon {
         let decide = Decide {
             path: path.clone(),
             side,
+            kind,
         };
         let _ = door.tell(Input::Decide(decide)).await;
         let end = tokio::time::Instant::now() + DECIDE_WITHIN;
@@ -411,7 +413,7 @@ impl Daemon {
                 let waits = status.undecided.contains(&at);
                 (
                     new.into_iter()
-                        .find(|d| d.path == at)
+                        .find(|d| d.path == at && kind.is_none_or(|kind| kind == d.kind))
                         .map(|d| crate::daemon::look::word_of(&d.taken)),
                     waits,
                     core.is_quiet(),

@@ -391,6 +391,8 @@ pub struct Resolve {
     pub path: String,
     /// `mine`, `theirs`, `both`, `delete`, or a device.
     pub pick: String,
+    /// Of several conflicts at that path, the one of this kind; all of them, if it is left out.
+    pub kind: Option<String>,
 }
 
 /// What a decision came to.

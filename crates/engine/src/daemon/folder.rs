@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LET_GO: Duration = Duration::from_secs(4);
 /// Between two looks whether a root is another.
 const LOOK_TWICE: Duration = Duration::from_millis(100);
+/// How soon it is looked again whether what was said is heard.
+const HEARD_SOON: Duration = Duration::from_millis(20);
 /// Most threads that read and stage.
 const THREADS: usize = 4;
 
@@ -180,7 +182,7 @@ impl Pump {
             while let Some(input) = inputs.recv().await {
                 let weight = weight(&input);
                 // (The loop's own queue counts inputs, however much is in each: there is one of these in it at a time.)
-                if !door.tell(input).await || door.ask(|_, _| ()).await.is_none() {
+                if !door.tell(input).await || !heard(&door).await {
                     break;
                 }
                 taken.weight.fetch_sub(weight, Ordering::Relaxed);
@@ -200,6 +202,16 @@ impl Pump {
         }
         self.waiting.weight.fetch_add(weight(&input), Ordering::Relaxed);
         self.send.send(input).is_ok()
+    }
+}
+
+/// Waits until all that was said is heard. False if the loop has ended.
+async fn heard(door: &Door) -> bool {
+    loop {
+        match door.ask(|core, _| core.has_unheard()).await {
+            Some(true) => tokio::time::sleep(HEARD_SOON).await,
+            answer => return answer.is_some(),
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use bifold_disk::fs::{Entry, Fs as _};
 use bifold_disk::native::NativeFs;
 use bifold_net::DeviceId;
 use bifold_net::roster;
-use bifold_tree::{Action, Behind, ContentId, Kind, ProblemKind, Recorded, ReplicaId};
+use bifold_tree::{Action, Behind, ConflictKind, ContentId, Kind, ProblemKind, Recorded, ReplicaId};
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -467,7 +469,7 @@ fn mine(core: &Core, conflict: &ListedConflict, replicas: &[ReplicaId]) -> Vec<b
         .and_then(|own| core.replica(*own)?.recorded_at(&conflict.path));
     let shown = shown.map(|recorded| recorded.bytes.id().hex());
     // (An edit of something deleted is shown by all.)
-    let by_bytes = conflict.kind == bifold_tree::ConflictKind::Content
+    let by_bytes = conflict.kind == ConflictKind::Content
         && conflict
             .sides
             .iter()
@@ -485,13 +487,15 @@ fn mine(core: &Core, conflict: &ListedConflict, replicas: &[ReplicaId]) -> Vec<b
 /// What a person means.
 pub(crate) fn side_of(
     core: &mut Core,
-    path: &str,
+    (path, kind): (&str, Option<ConflictKind>),
     pick: &str,
     device: Option<&[u64]>,
     replicas: &[ReplicaId],
 ) -> Result<CoreSide, Trouble> {
     let conflicts = core.status().conflicts;
-    let found = conflicts.iter().find(|c| c.path == path);
+    let found = conflicts
+        .iter()
+        .find(|c| c.path == path && kind.is_none_or(|kind| kind == c.kind));
     let conflict =
         found.ok_or_else(|| not_found(format!("there is no conflict at {path}")).hint("bifold conflicts lists them."))?;
     let mine = mine(core, conflict, replicas);
@@ -594,6 +598,12 @@ pub(crate) async fn is_nowhere(door: &crate::run::Door, path: &str) -> bool {
         hosts.any(|h| h.problems.iter().any(|p| p.kind == ProblemKind::Missing && p.path == path))
     });
     found.await.unwrap_or(false)
+}
+
+/// A kind of conflict, by its word.
+pub(crate) fn kind_of(word: &str) -> Result<ConflictKind, Trouble> {
+    let known: Result<_, serde::de::value::Error> = ConflictKind::deserialize(word.into_deserializer());
+    known.map_err(|e| Trouble::new(TroubleKind::Bad, format!("there is no such kind of conflict: {e}")))
 }
 
 /// What a decision came to, in a word.

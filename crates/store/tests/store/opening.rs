@@ -2,6 +2,7 @@
 
 use crate::sample::{Disk, host, keep, load, replica};
 use bifold_store::{Store, StoreError};
+use bifold_tree::ReplicaId;
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -62,9 +63,25 @@ fn a_newer_programs_index_is_left_alone() {
     let before = std::fs::read(&path).unwrap();
     for opened in [Store::open(&path), Store::open_read_only(&path)] {
         let error = opened.unwrap_err();
-        assert!(matches!(error, StoreError::Future { found: 99, known: 2, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Future { found: 99, known: 3, .. }), "{error:?}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn an_older_programs_index_is_brought_to_todays_form() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index.db");
+    make(&path);
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("ALTER TABLE replica DROP COLUMN carrying; PRAGMA user_version = 2")
+        .unwrap();
+    let mut store = Store::open(&path).unwrap();
+    assert!(load(&store, 7).unwrap().is_some());
+    assert!(!store.carrying(ReplicaId(7)).unwrap());
+    store.commit(|tx| tx.set_carrying(ReplicaId(7), true)).unwrap();
+    assert!(store.carrying(ReplicaId(7)).unwrap());
 }
 
 #[test]

@@ -17,6 +17,21 @@ fn replicas_are_found_by_id_root_and_folder() {
     assert_eq!(store.folders().unwrap().len(), 1);
 }
 
+#[test]
+fn that_steps_are_being_taken_is_kept() {
+    let mut store = Store::in_memory().unwrap();
+    host(&mut store, 7);
+    assert!(!store.carrying(ReplicaId(7)).unwrap() && !store.carrying(ReplicaId(8)).unwrap());
+    store.commit(|tx| tx.set_carrying(ReplicaId(7), true)).unwrap();
+    // (Where it lies may be noted anew, as at each start.)
+    store.commit(|tx| tx.put_replica(&hosted(7))).unwrap();
+    assert!(store.carrying(ReplicaId(7)).unwrap());
+    store.commit(|tx| tx.set_carrying(ReplicaId(7), false)).unwrap();
+    assert!(!store.carrying(ReplicaId(7)).unwrap());
+    let unknown = store.commit(|tx| tx.set_carrying(ReplicaId(8), true)).unwrap_err();
+    assert!(matches!(unknown, StoreError::NoReplica { .. }), "{unknown:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_root_need_not_be_unicode() {

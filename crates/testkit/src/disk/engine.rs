@@ -375,7 +375,7 @@ impl Fs for SimFs {
         disk.remove(path, true, now)
     }
 
-    fn set_exec(&self, path: &str, exec: bool) -> FsResult<()> {
+    fn set_exec(&self, path: &str, exec: bool) -> FsResult<bool> {
         let mut disk = self.change(&[path])?;
         let now = self.now(&disk);
         let ino = disk.there(path)?;
@@ -387,7 +387,7 @@ impl Fs for SimFs {
         disk.state.inode_mut(ino).ctime_ns = now;
         let disk = &mut *disk;
         disk.log.written(ino, &disk.state);
-        Ok(())
+        Ok(disk.state.names(ino) > 1)
     }
 
     fn sync(&self, paths: &[&str]) -> FsResult<()> {

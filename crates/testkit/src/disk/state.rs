@@ -171,12 +171,17 @@ impl State {
         Some(ino)
     }
 
+    /// How many names an object has.
+    pub(super) fn names(&self, ino: Ino) -> usize {
+        let dirs = self.inodes.values().filter_map(|inode| match &inode.node {
+            Node::Dir(names) => Some(names),
+            _ => None,
+        });
+        dirs.flat_map(BTreeMap::values).filter(|n| **n == ino).count()
+    }
+
     fn drop_unnamed(&mut self, ino: Ino) {
-        let named = self
-            .inodes
-            .values()
-            .any(|i| matches!(&i.node, Node::Dir(names) if names.values().any(|n| *n == ino)));
-        if named {
+        if self.names(ino) > 0 {
             return;
         }
         let Some(inode) = self.inodes.remove(&ino) else { return };

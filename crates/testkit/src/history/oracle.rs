@@ -281,12 +281,13 @@ impl Oracle {
     }
 }
 
-/// A user does something, if it can be done. Says whether.
-pub(super) fn perform(fs: &SimFs, who: &str, act: &Act, oracle: &Shared) -> bool {
+/// A user does something, if it can be done. Says whether. `sees`: what is there was there, to the program's knowledge, too, so that what
+/// is written over it is known to replace it.
+pub(super) fn perform(fs: &SimFs, who: &str, act: &Act, oracle: &Shared, sees: bool) -> bool {
     if let Act::All(acts) = act {
         let mut done = false;
         for act in acts {
-            if !perform(fs, who, act, oracle) {
+            if !perform(fs, who, act, oracle, sees) {
                 break;
             }
             done = true;
@@ -300,7 +301,7 @@ pub(super) fn perform(fs: &SimFs, who: &str, act: &Act, oracle: &Shared) -> bool
     fs.pass_seconds(3);
     let mut oracle = oracle.lock().unwrap_or_else(PoisonError::into_inner);
     let over = |oracle: &Oracle, path: &str| match fs.at(path) {
-        Some(Thing::File { bytes, .. }) => oracle.number_of(&bytes),
+        Some(Thing::File { bytes, .. }) if sees => oracle.number_of(&bytes),
         _ => None,
     };
     match act {

@@ -200,7 +200,7 @@ impl Player {
                     let (done, oracle) = (act.clone(), self.oracle.clone());
                     self.pending = Some((device, act.clone()));
                     let happens = move |fs: &SimFs| {
-                        perform(fs, DEVICES[device], &done, &oracle);
+                        perform(fs, DEVICES[device], &done, &oracle, false);
                     };
                     let fs = self.fs(device);
                     match act {
@@ -212,7 +212,8 @@ impl Player {
                 }
                 _ => {
                     self.catch_up();
-                    perform(&self.fs(device), DEVICES[device], act, &self.oracle)
+                    let sees = !self.world.is_unsure(device);
+                    perform(&self.fs(device), DEVICES[device], act, &self.oracle, sees)
                 }
             },
         }
@@ -222,7 +223,8 @@ impl Player {
     fn catch_up(&mut self) {
         if let Some((device, act)) = self.pending.take() {
             if self.fs(device).disarm() {
-                perform(&self.fs(device), DEVICES[device], &act, &self.oracle);
+                let sees = !self.world.is_unsure(device);
+                perform(&self.fs(device), DEVICES[device], &act, &self.oracle, sees);
             } else {
                 self.counts.amid += 1;
             }
@@ -253,7 +255,7 @@ impl Player {
         locked(&self.oracle).decides(conflict, &self.world.trees());
         self.world
             .note(&format!("{} decides {choice:?} of {}", DEVICES[device], conflict.path));
-        self.world.decide(device, &conflict.path, choice);
+        self.world.decide_listed(device, conflict, choice);
         self.world.tell_decisions();
         self.counts.settled += 1;
     }
@@ -533,7 +535,7 @@ impl Player {
         let fs = self.fs(d);
         for (path, thing) in fs.tree() {
             if matches!(thing, Thing::Special(_)) {
-                perform(&fs, DEVICES[d], &Act::Delete(path), &self.oracle);
+                perform(&fs, DEVICES[d], &Act::Delete(path), &self.oracle, true);
             }
         }
     }
@@ -544,10 +546,7 @@ impl Player {
         {
             let oracle = locked(&self.oracle);
             oracle.check_contents(&trees, &self.histories(), self.world.listing())?;
-            // Known, and not mended: what a program puts on its disk and is ended before it notes it is taken for its user's when
-            // it is started again. If the others have something newer by then, that is a needless conflict (nothing is lost).
-            let in_order = oracle.in_order && self.world.tally().unnoted == 0;
-            oracle.check_conflicts(self.world.listing(), self.has_one_naming().then_some(&trees), in_order)?;
+            oracle.check_conflicts(self.world.listing(), self.has_one_naming().then_some(&trees), oracle.in_order)?;
         }
         // Nothing goes on moving.
         let settled = self.world.settle();

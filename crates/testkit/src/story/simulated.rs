@@ -206,6 +206,15 @@ pub(crate) fn do_act(fs: &SimFs, act: &Act) {
     }
 }
 
+/// Does what can be done at this moment: what is not there yet is neither moved nor deleted.
+fn do_if_there(fs: &SimFs, act: &Act) {
+    match act {
+        Act::Move(path, _) | Act::Delete(path) if fs.at(path).is_none() => {}
+        Act::All(acts) => acts.iter().for_each(|act| do_if_there(fs, act)),
+        act => do_act(fs, act),
+    }
+}
+
 /// Makes the directories above a path.
 fn make_dirs(fs: &SimFs, path: &str) {
     for (at, _) in path.match_indices('/') {
@@ -226,7 +235,7 @@ impl Stage for Simulated {
                 let fs = &self.world.devices[*device].fs;
                 self.pending = Some((*device, act.clone()));
                 let act = act.clone();
-                let happens = move |fs: &SimFs| do_act(fs, &act);
+                let happens = move |fs: &SimFs| do_if_there(fs, &act);
                 match order {
                     Order::Meanwhile(..) => fs.at_call(moment, happens),
                     _ => fs.at_touch(moment, happens),

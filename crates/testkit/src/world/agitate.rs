@@ -29,8 +29,6 @@ pub struct Tally {
     pub restored: u64,
     /// Replicas that began anew because another one knew more of them than they did.
     pub rejoined: u64,
-    /// Programs that ended before they had noted what they had just done to their disk.
-    pub unnoted: u64,
     /// Inputs that programs took in.
     pub turns: u64,
 }
@@ -48,6 +46,8 @@ pub(super) struct Agitated {
     doom: Option<Doom>,
     /// Devices whose programs are not to run.
     asleep: BTreeSet<usize>,
+    /// Devices whose disks may have what their programs put there, and did not note before they ended.
+    unnoted: BTreeSet<usize>,
     /// Devices whose replicas begin anew.
     rejoin: BTreeSet<usize>,
     /// What was delivered lately.
@@ -302,7 +302,7 @@ impl World {
     /// A program ended otherwise than in good order.
     pub(super) fn fall(&mut self, program: Program, stop: Stop) -> Result<(), Stop> {
         let device = program.place();
-        self.agitated.tally.unnoted += 1;
+        self.agitated.unnoted.insert(device);
         self.gone(program);
         self.has_fallen(device, stop)
     }
@@ -331,10 +331,24 @@ impl World {
         Ok(())
     }
 
+    /// Whether a device's disk may have what its program put there and has not noted: nobody can tell what its user has seen of that.
+    #[must_use]
+    pub fn is_unsure(&self, device: usize) -> bool {
+        let running = self.programs.iter().find(|program| program.place() == device);
+        running.map_or(self.agitated.unnoted.contains(&device), Program::is_unsure)
+    }
+
+    /// A program is about to end.
+    pub(super) fn leaves(&mut self, program: &Program) {
+        if program.is_unsure() {
+            self.agitated.unnoted.insert(program.place());
+        }
+    }
+
     /// The others see that a program is gone.
     fn gone(&mut self, program: Program) {
         let ids: Vec<ReplicaId> = program.ids().map(|(_, id)| id).collect();
-        self.agitated.tally.unnoted += u64::from(program.has_unnoted());
+        self.leaves(&program);
         drop(program);
         let others: Vec<ReplicaId> = self.ids().into_values().collect();
         for id in ids {
@@ -358,6 +372,7 @@ impl World {
             match started {
                 Ok(program) => {
                     self.agitated.rejoin.remove(&device);
+                    self.agitated.unnoted.remove(&device);
                     self.programs.push(program);
                     self.programs.sort_by_key(Program::place);
                     self.introduce_one(device);

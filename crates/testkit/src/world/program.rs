@@ -2,7 +2,7 @@
 
 use super::far::Reachable;
 use super::listing::{Listed, ListedProblem, Listing, word};
-use super::{Choice, Device, Mode, World};
+use super::{Choice, Device, Mode, Said, World};
 use crate::faults::{Fault, on};
 use crate::random::Random;
 use bifold_chunk::Manifest;
@@ -192,27 +192,22 @@ impl Program {
     }
 
     /// A round begins: what failed is tried again, and what people decided is told.
-    pub(super) fn begin(
-        &mut self,
-        allow: bool,
-        decisions: &mut Vec<(usize, String, Choice)>,
-        devices: &BTreeMap<usize, ReplicaId>,
-    ) {
+    pub(super) fn begin(&mut self, allow: bool, decisions: &mut Vec<Said>, devices: &BTreeMap<usize, ReplicaId>) {
         (self.copied, self.applied) = self.totals();
         if allow {
             self.inputs.extend(self.ids.iter().map(|id| Input::Allow(*id)));
         }
-        decisions.retain(|(device, path, choice)| {
-            let side = match choice {
+        decisions.retain(|said| {
+            let side = match &said.choice {
                 Choice::Device(other) => devices.get(other).copied().map(Side::Replica),
                 Choice::Both => Some(Side::Both),
                 Choice::Delete => Some(Side::Deleted),
             };
-            let told = side.filter(|_| self.id(*device).is_some());
+            let told = side.filter(|_| self.id(said.device).is_some());
             // (At once: it is about what the person has just seen listed.)
             if let Some(side) = told {
-                let path = path.clone();
-                self.inputs.push_front(Input::Decide(Decide { path, side }));
+                let (path, kind) = (said.path.clone(), said.kind);
+                self.inputs.push_front(Input::Decide(Decide { path, side, kind }));
             }
             told.is_none()
         });
@@ -259,9 +254,10 @@ impl Program {
         replicas.collect()
     }
 
-    /// Whether it did something to its disk that its index does not know of yet.
-    pub(super) fn has_unnoted(&self) -> bool {
-        self.inputs.iter().any(|input| matches!(input, Input::Applied(..)))
+    /// Whether its disk may have what it put there and has not noted.
+    pub(super) fn is_unsure(&self) -> bool {
+        let unsure = |input: &Input| matches!(input, Input::Applied(..) | Input::Attach { carrying: true, .. });
+        self.inputs.iter().any(unsure) || self.ids.iter().any(|id| self.core.is_unsure(*id))
     }
 
     /// Waits for someone who may never speak; after some time it is to go on without them. Says whether it does.

@@ -83,10 +83,10 @@ export class FakeBackend implements Backend {
   pending: Backend["pending"] = (folder) => this.#answer(() => (this.#world.pending[folder] ?? []).slice(this.#done.get(folder) ?? 0));
   conflicts: Backend["conflicts"] = (folder) => this.#answer(() => this.#world.conflicts[folder] ?? []);
 
-  resolve: Backend["resolve"] = (folder, path, pick) =>
+  resolve: Backend["resolve"] = (folder, path, pick, kind) =>
     this.#answer(() => {
       const list = this.#world.conflicts[folder] ?? [];
-      const conflict = list.find((one) => one.path === path);
+      const conflict = list.find((one) => one.path === path && one.kind === (kind ?? one.kind));
       if (!conflict) throw trouble("not_found", "This conflict is settled already.");
       this.#world.conflicts[folder] = list.filter((one) => one !== conflict);
       const status = { ...this.#folder(folder), conflicts: list.length - 1 };

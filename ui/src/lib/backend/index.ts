@@ -12,8 +12,8 @@ export interface Backend {
   devices(): Promise<DeviceStatus[]>;
   pending(folder: string): Promise<PendingItem[]>;
   conflicts(folder: string): Promise<Conflict[]>;
-  /** pick: mine, theirs, both, delete, or the name of a device. */
-  resolve(folder: string, path: string, pick: string): Promise<Resolved>;
+  /** pick: mine, theirs, both, delete, or the name of a device. kind: of several conflicts at the path, which. */
+  resolve(folder: string, path: string, pick: string, kind: string | null): Promise<Resolved>;
   explain(folder: string, path: string): Promise<Explained>;
   add(path: string, name: string | null): Promise<FolderStatus>;
   invite(folder: string, role: Role, uses: number, expiresS: number): Promise<Invitation>;

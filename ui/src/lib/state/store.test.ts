@@ -120,7 +120,7 @@ test("a wish for conflicts opens the folder that has some", async () => {
 
 test("a settled conflict leaves the folder and enters the log", async () => {
   const { store, backend } = await started("team");
-  const done = store.attempt(() => backend.resolve("design", "photos/hero.png", "theirs"));
+  const done = store.attempt(() => backend.resolve("design", "photos/hero.png", "theirs", null));
   await vi.advanceTimersByTimeAsync(600);
   expect(await done).toEqual({ path: "photos/hero.png", taken: "theirs" });
   expect(store.folder?.conflicts).toBe(6);

@@ -156,6 +156,7 @@ export const en = {
     noneOfflineHelp: "What you change now is sent as soon as a device can be reached.",
     noneHalted: "Nothing is sent or received until this is settled",
     noneElse: "Nothing else is waiting",
+    noneConflictsHelp: "Where there is a conflict, each device keeps its own until you pick.",
     noneFound: "No change matches",
     noneFoundHelp: "Clear the filter to see all of them.",
     details: "Details of the change",

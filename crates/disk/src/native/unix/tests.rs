@@ -326,9 +326,11 @@ fn the_executable_bit_is_for_those_who_may_read() {
         let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(write(&fs, "f", &[]).exec, Some(false));
         fs::set_permissions(dir.path().join("f"), fs::Permissions::from_mode(0o640)).unwrap();
-        fs.set_exec("f", true).unwrap();
+        assert!(!fs.set_exec("f", true).unwrap());
         assert_eq!((plain(&fs, "f").exec, mode("f")), (Some(true), 0o750));
-        fs.set_exec("f", false).unwrap();
+        fs::hard_link(dir.path().join("f"), dir.path().join("f2")).unwrap();
+        assert!(fs.set_exec("f", false).unwrap());
+        fs::remove_file(dir.path().join("f2")).unwrap();
         assert_eq!((plain(&fs, "f").exec, mode("f")), (Some(false), 0o640));
         let made = fs.create("x").unwrap().finish(true, 0).unwrap();
         assert_eq!(made.exec, Some(true));
