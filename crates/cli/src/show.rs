@@ -341,6 +341,13 @@ pub fn conflicts(conflicts: &[Conflict]) -> String {
         }
     }
     text.push_str("to decide one: bifold resolve FOLDER PATH --pick mine|theirs|both|DEVICE");
+    // (In the order of their paths.)
+    if conflicts
+        .windows(2)
+        .any(|two| (&two[0].folder, &two[0].path) == (&two[1].folder, &two[1].path))
+    {
+        text.push_str(" [--kind KIND]");
+    }
     text
 }
 

@@ -260,6 +260,41 @@ fn a_name_that_two_want_is_given_to_one() {
 }
 
 #[test]
+fn of_two_conflicts_at_one_path_one_is_decided() {
+    let world = World::new();
+    let (a, mut b) = pair(&world);
+    a.put("doc", "base");
+    assert_same(&[&a, &b]);
+    b.kill();
+    a.put("doc", "anna's");
+    world.mv("anna/doc", "anna/by-anna");
+    a.settle();
+    world.put("ben/doc", "ben's words");
+    world.mv("ben/doc", "ben/by-ben");
+    b.start();
+    until("both conflicts", || a.json(&["conflicts"]).as_array().unwrap().len() == 2);
+    let of = |kind: &str| {
+        let all = a.json(&["conflicts"]);
+        let found = all.as_array().unwrap().iter().find(|c| c["kind"] == kind).cloned();
+        found.map(|c| c["path"].as_str().unwrap().to_owned())
+    };
+    let path = of("renamed").unwrap();
+    assert_eq!(of("content"), Some(path.clone()));
+    a.ask(&["resolve", "team", &path, "--pick", "mine", "--kind", "renamed"]);
+    until("the name is decided", || {
+        a.json(&["conflicts"]).as_array().unwrap().len() == 1
+    });
+    let path = of("content").unwrap();
+    assert!(
+        a.has("by-anna", "anna's") && b.has("by-anna", "ben's words"),
+        "each keeps its own"
+    );
+    a.ask(&["resolve", "team", &path, "--pick", "theirs", "--kind", "content"]);
+    until("the content is decided", || a.has("by-anna", "ben's words"));
+    assert_same(&[&a, &b]);
+}
+
+#[test]
 fn bytes_that_are_nowhere_are_not_waited_for() {
     let world = World::new();
     let (a, b) = pair(&world);

@@ -113,7 +113,9 @@ impl Core {
             return;
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
-        let conflicts = host.replica.conflicts();
+        let mut conflicts = host.replica.conflicts();
+        // (What steps are about is decided once they were taken: as what others say of it is heard then.)
+        conflicts.retain(|conflict| !conflict.nodes.iter().any(|node| host.planned.contains(node)));
         let mut decided = false;
         let mut used = BTreeSet::new();
         for conflict in conflicts {
