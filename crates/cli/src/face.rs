@@ -123,11 +123,10 @@ impl<'a> Face<'a> {
     }
 }
 
-/// A status whose counts and decisions are those since another.
+/// A status whose counts are those since another, as its decisions are.
 fn without_old(status: &Status, told: Option<&Status>) -> Status {
     let mut news = status.clone();
     let Some(told) = told else { return news };
-    news.decided.drain(..told.decided.len().min(news.decided.len()));
     for (new, old) in news.hosts.iter_mut().zip(&told.hosts) {
         new.applied = new.applied.saturating_sub(old.applied);
         new.moved = Moved {

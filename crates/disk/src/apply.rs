@@ -66,6 +66,9 @@ pub struct Applied {
     pub learned: Vec<(ContentId, Arc<ChunkList>)>,
     /// A file was changed that has other names: at those it is changed as well, wherever they are.
     pub elsewhere: bool,
+    /// The disk may show more than the outcomes tell: something was done that may not be for good, or something of the user's could not
+    /// be put back, and lies in the history. It has to be looked at before anything else is heard.
+    pub unsure: bool,
 }
 
 /// Carries out the steps of one plan, batch by batch.
@@ -86,6 +89,8 @@ pub struct Applier<'a> {
     fetched: Mutex<HashSet<(ContentId, u64)>>,
     /// What was staged ahead for the next batch, by the number of its job there.
     ahead: Mutex<Vec<(usize, Staged)>>,
+    /// Something of the user's could not be put back.
+    stranded: AtomicBool,
 }
 
 /// A job that waits for bytes, with what the file has besides them that they replace.
@@ -167,6 +172,7 @@ impl<'a> Applier<'a> {
             far: None,
             fetched: Mutex::default(),
             ahead: Mutex::default(),
+            stranded: AtomicBool::new(false),
         }
     }
 
@@ -377,7 +383,9 @@ impl<'a> Applier<'a> {
                     *outcome = failed(job.action.path(), &e);
                 }
             }
+            applied.unsure = true;
         }
+        applied.unsure |= self.stranded.swap(false, Ordering::Relaxed);
         applied
     }
 
@@ -831,6 +839,16 @@ impl<'a> Applier<'a> {
     /// Undoes an exchange that brought out something else than expected. The user may have changed the path once more: the
     /// newest is to end there, and nothing else of theirs may be lost.
     fn put_back(&self, own: &str, path: &str, ours: &Stat) -> Result<(), FsError> {
+        self.or_stranded(self.exchange_back(own, path, ours))
+    }
+
+    /// What could not be put back is found once the disk is looked at.
+    fn or_stranded(&self, result: Result<(), FsError>) -> Result<(), FsError> {
+        self.stranded.fetch_or(result.is_err(), Ordering::Relaxed);
+        result
+    }
+
+    fn exchange_back(&self, own: &str, path: &str, ours: &Stat) -> Result<(), FsError> {
         match self.fs.exchange(own, path) {
             Ok(()) => {}
             // They removed what we had put there: what came out goes back to where it was.
@@ -852,10 +870,10 @@ impl<'a> Applier<'a> {
 
     /// Puts something of the user's back to where it was; beside it, if something else is there by now.
     fn back_or_beside(&self, own: &str, path: &str) -> Result<(), FsError> {
-        match self.fs.rename(own, path) {
+        self.or_stranded(match self.fs.rename(own, path) {
             Err(FsError::Exists) => self.keep_beside(own, path),
             result => result,
-        }
+        })
     }
 
     /// Puts something of the user's beside a path, where it is seen.

@@ -1,6 +1,7 @@
 //! Carrying effects out: the same functions serve the program, in threads, and the test kit, one after the other.
 
 use crate::core::{Commit, Core, Halted, Input, ScanEnd, ToApply, ToRead};
+use crate::rescue::rescue;
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
@@ -97,7 +98,7 @@ impl Carrier {
             inputs.push(Input::Attach {
                 replica: Box::new(replica),
                 name: root.name.clone(),
-                carrying: self.store.carrying(root.replica)?,
+                carrying: root.in_doubt.load(Ordering::Relaxed),
             });
             inputs.push(Input::Ignoring(root.replica, root.ignore.clone()));
         }
@@ -227,8 +228,9 @@ impl Carrier {
         }
         let mut removed = Vec::new();
         for root in self.roots.values() {
-            if root.in_session_since.load(Ordering::Relaxed) > 0 {
-                let found = self.unnoted(root, wall_ms)?;
+            let in_doubt = root.in_doubt.load(Ordering::Relaxed) || !root.doubt().is_over();
+            if root.in_session_since.load(Ordering::Relaxed) > 0 && !in_doubt {
+                let found = self.unnoted(root, wall_ms)?.unwrap_or_default();
                 self.store
                     .commit(|tx| found.iter().try_for_each(|taken| tx.add_history(taken)))?;
             }
@@ -267,12 +269,15 @@ impl Carrier {
         Ok(())
     }
 
-    /// What lies in the history of a root and is not in the index: a run was killed between the two.
-    fn unnoted(&self, root: &Root, wall_ms: u64) -> Result<Vec<Taken>, CarryError> {
-        let listed = root.fs.list(HISTORY).unwrap_or_else(|e| {
-            tracing::warn!(root = %root.path.display(), %e, "its history cannot be listed");
-            Vec::new()
-        });
+    /// What lies in the history of a root and is not in the index: a run was killed between the two. `None` if it cannot be listed.
+    fn unnoted(&self, root: &Root, wall_ms: u64) -> Result<Option<Vec<Taken>>, CarryError> {
+        let listed = match root.fs.list(HISTORY) {
+            Ok(listed) => listed,
+            Err(e) => {
+                tracing::warn!(root = %root.path.display(), %e, "its history cannot be listed");
+                return Ok(None);
+            }
+        };
         let noted: BTreeSet<String> = self
             .store
             .history_of(root.replica, usize::MAX)?
@@ -295,7 +300,28 @@ impl Carrier {
                 stored,
             });
         }
-        Ok(found)
+        Ok(Some(found))
+    }
+
+    /// To be called before a root is scanned: if steps that were taken there did not end as they should, notes what the scan is to look
+    /// into.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn doubt(&self, core: &Core, id: ReplicaId) -> Result<(), CarryError> {
+        let (Some(root), Some(replica)) = (self.roots.get(&id), core.replica(id)) else {
+            return Ok(());
+        };
+        if !self.dry && root.in_doubt.swap(false, Ordering::Relaxed) {
+            match self.unnoted(root, 0)? {
+                Some(found) if found.is_empty() => {}
+                Some(found) => root
+                    .doubt()
+                    .add(found.into_iter().map(|taken| taken.stored), replica.contents()),
+                None => root.in_doubt.store(true, Ordering::Relaxed),
+            }
+        }
+        Ok(())
     }
 
     /// Finds out where the bytes for some steps can be had: on the target's own disk first, then in the history, then where
@@ -360,6 +386,26 @@ impl Carrier {
             }
         }
         places
+    }
+
+    /// Which of these bytes lie in the histories of the roots.
+    #[must_use]
+    pub fn seek(&self, contents: BTreeSet<ContentId>) -> BTreeMap<ContentId, bool> {
+        let lies = |taken: &Taken| {
+            let stat = self
+                .roots
+                .get(&taken.replica)
+                .map(|root| root.fs.stat(&format!("{HISTORY}/{}", taken.stored)));
+            matches!(stat, Some(Ok(Some(Entry::Plain(stat)))) if stat.print.size == taken.size)
+        };
+        let has = |content: ContentId| match self.store.history(content) {
+            Ok(taken) => taken.iter().any(lies),
+            Err(e) => {
+                tracing::warn!(%e, "the index cannot be asked for bytes");
+                true // (nothing is to be inferred)
+            }
+        };
+        contents.into_iter().map(|content| (content, has(content))).collect()
     }
 
     /// The manifest of a content of several chunks, if it is known.
@@ -445,15 +491,18 @@ impl Carrier {
 }
 
 /// The name that something in the history had before, as its stored name says.
-fn name_before(stored: &str) -> Option<&str> {
+pub(crate) fn name_before(stored: &str) -> Option<&str> {
     let mut parts = stored.splitn(3, '-');
     u64::from_str_radix(parts.next()?, 16).ok()?;
     parts.next()?.parse::<usize>().ok()?;
     parts.next()
 }
 
-/// Scans a root, and then looks whether it is still the one that was synced.
+/// Scans a root, and then looks whether it is still the one that was synced. Before, what is in doubt there is looked into.
 pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn FnMut(Input)) {
+    if rescue(root, stop) && *scope != Scope::All {
+        tell(Input::Rescan(root.replica, "something of its user's was put back".to_owned()));
+    }
     let mut batch: Vec<Scanned> = Vec::new();
     let mut size = 0;
     let ended = scan(root.fs.as_ref(), &root.ignore, scope, stop, &mut |found| {
@@ -600,6 +649,7 @@ pub fn run_apply(
                 .outcomes
                 .iter()
                 .any(|o| !matches!(o, Outcome::Done(_) | Outcome::Ignored | Outcome::Deferred));
+            root.in_doubt.fetch_or(applied.unsure, Ordering::Relaxed);
             listener.tell(Input::Applied(root.replica, applied));
             if refused && let Ok(Some(why)) = root.is_another() {
                 listener.tell(Input::Halt(root.replica, why));

@@ -77,6 +77,8 @@ pub enum Input {
     Applied(ReplicaId, Applied),
     /// All steps of a plan that will be taken were told.
     ApplyEnded(ReplicaId),
+    /// An answer to [`Effect::Seek`] with this number: of each of the bytes, whether they lie in a history here.
+    Sought(u64, BTreeMap<ContentId, bool>),
     /// A message from one replica to another.
     Message {
         /// Who says it.
@@ -155,6 +157,8 @@ pub enum Effect {
         /// Why.
         why: Refused,
     },
+    /// Find out which of these bytes lie in the histories of this program's disks; answer with [`Input::Sought`], and this number.
+    Seek(u64, BTreeSet<ContentId>),
     /// Pass a message on.
     Send {
         /// Who says it.
@@ -285,10 +289,12 @@ pub struct Core {
     lacking: BTreeMap<NodeId, lacking::Lacking>,
     /// Nodes whose bytes others lack, and ask for: of which session, which.
     lacked: BTreeMap<(ReplicaId, ReplicaId), BTreeSet<NodeId>>,
+    /// Which of the bytes that are spoken of lie in histories here.
+    past: lacking::Past,
     /// Until when another device is waited for.
     awaited_until_ms: u64,
     decisions: Vec<decide::Waiting>,
-    decided: Vec<Decided>,
+    decided: decide::Decisions,
     /// The program is to end: what was not looked at is not looked at any more.
     stopping: bool,
     settings: Settings,
@@ -310,9 +316,10 @@ impl Core {
             reads: false,
             lacking: BTreeMap::new(),
             lacked: BTreeMap::new(),
+            past: lacking::Past::default(),
             awaited_until_ms: 0,
             decisions: Vec::new(),
-            decided: Vec::new(),
+            decided: decide::Decisions::default(),
             stopping: false,
             settings,
             effects: VecDeque::new(),
@@ -386,6 +393,7 @@ impl Core {
             Input::Read(id, results) => self.read(id, results),
             Input::Applied(id, applied) => self.applied(id, applied),
             Input::ApplyEnded(id) => self.apply_ended(id),
+            Input::Sought(number, found) => self.past.found(number, found),
             Input::Message { from, to, message } => self.hear(from, to, message),
             Input::Decide(decide) => self.decision(decide),
             Input::Allow(id) => {
@@ -437,6 +445,9 @@ impl Core {
         for host in self.hosts.values_mut() {
             host.plan_due = true;
             host.failures.clear();
+            if host.unsure && host.looked {
+                host.dirty = Some(Scope::All);
+            }
         }
     }
 
@@ -517,6 +528,9 @@ impl Core {
     fn commit(&mut self, id: ReplicaId, mut commit: Commit) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         commit.changes = host.replica.take_changes();
+        if !commit.kept.is_empty() {
+            self.past.forget();
+        }
         if commit.tells_something() || commit.carrying.is_some() || commit.durable {
             self.effects.push_back(Effect::Commit(id, commit));
         }

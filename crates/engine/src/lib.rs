@@ -5,6 +5,7 @@ pub mod carry;
 pub mod core;
 pub mod daemon;
 pub mod open;
+mod rescue;
 pub mod root;
 pub mod run;
 pub mod watching;

@@ -10,8 +10,8 @@ use bifold_disk::root::{Found, Marker, look, marked_as};
 use bifold_store::{Folder, FolderId, Hosted, Store, StoreError, Tokens};
 use bifold_tree::{Policy, Replica, ReplicaId};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 
 /// The engine's own directory in a root.
 const OWN: &str = ".bifold";
@@ -183,6 +183,8 @@ fn enter(
             ignore,
             marked: AtomicBool::new(marked),
             in_session_since: AtomicU64::new(0),
+            in_doubt: AtomicBool::new(store.carrying(hosted.id)?),
+            doubt: Mutex::default(),
         });
     }
     Ok(roots)

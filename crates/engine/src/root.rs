@@ -1,14 +1,15 @@
 //! A root that is open: its file system, its rules, and what must hold for it to be the one that was synced.
 
 use crate::core::Halted;
+use crate::rescue::Doubt;
 use bifold_disk::fs::{Fs, FsError};
 use bifold_disk::ignore::Ignore;
 use bifold_disk::root::{Found, Marker, look};
 use bifold_store::{FolderId, RootIdentity};
 use bifold_tree::{Names, ReplicaId};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A directory that someone wants synced.
 pub struct RootSpec {
@@ -70,9 +71,17 @@ pub struct Root {
     pub(crate) marked: AtomicBool,
     /// When this run has given it a token of its own, milliseconds since 1970; 0 if it has not.
     pub(crate) in_session_since: AtomicU64,
+    /// What its user wrote amid steps may lie in the history, and nowhere else.
+    pub(crate) in_doubt: AtomicBool,
+    /// What that may be.
+    pub(crate) doubt: Mutex<Doubt>,
 }
 
 impl Root {
+    pub(crate) fn doubt(&self) -> MutexGuard<'_, Doubt> {
+        self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why the root is not the one that was synced; `None` if it is.
     ///
     /// # Errors

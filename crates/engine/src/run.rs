@@ -235,9 +235,10 @@ impl Loop {
         Door(self.send.clone())
     }
 
-    /// Begins to scan all roots, whose replicas are loaded meanwhile. To be called within the runtime.
+    /// Begins to scan all roots that are in no doubt; their replicas are loaded meanwhile. To be called within the runtime.
     pub fn scan_ahead(&mut self) {
-        let roots: Vec<Arc<Root>> = self.carrier.roots().cloned().collect();
+        let in_order = |root: &&Arc<Root>| !root.in_doubt.load(Ordering::Relaxed);
+        let roots: Vec<Arc<Root>> = self.carrier.roots().filter(in_order).cloned().collect();
         for root in roots {
             self.scanned_ahead.insert(root.replica);
             let stop = self.stop.clone();
@@ -289,7 +290,7 @@ impl Loop {
                     tidied = Some(std::time::Instant::now());
                     self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
                 }
-                let mut status = self.core.status();
+                let mut status = self.core.report();
                 if self.options.dry && !stopping {
                     for (replica, steps) in self.core.would_do() {
                         let steps = steps.into_iter().map(|(action, _)| action).collect();
@@ -384,6 +385,7 @@ impl Loop {
                     let Some(root) = self.carrier.root(id).cloned() else {
                         continue;
                     };
+                    self.carrier.doubt(&self.core, id)?;
                     let stop = self.stop.clone();
                     self.spawn(move |listener| run_scan(&root, &scope, &stop, &mut |input| listener.tell(input)));
                 }
@@ -401,6 +403,7 @@ impl Loop {
                     let jobs = self.carrier.jobs(&self.core, id, steps)?;
                     self.spawn_apply(id, jobs);
                 }
+                Effect::Seek(number, contents) => inputs.push_back(Input::Sought(number, self.carrier.seek(contents))),
                 Effect::MakeRoom(id) => {
                     if let Some(turns) = self.turns.get(&id) {
                         turns.make_room();

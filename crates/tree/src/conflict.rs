@@ -8,7 +8,7 @@ use crate::nodes::{Adrift, Ix};
 use crate::records::{RecordId, Seen};
 use crate::replica::Replica;
 use crate::view::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Kinds of conflicts.
@@ -392,6 +392,14 @@ impl Replica {
         let file = live.map(|ix| self.nodes.node(ix)).filter(|node| node.kind != Kind::Dir);
         let sides = file.into_iter().flat_map(|node| &node.contents);
         sides.map(|(dot, content)| (*dot, content.id())).collect()
+    }
+
+    /// All bytes that are known to it: what nodes may have, and what its disk showed when it was looked at last.
+    #[must_use]
+    pub fn contents(&self) -> HashSet<ContentId> {
+        let nodes = self.nodes.all().flat_map(|ix| &self.nodes.node(ix).contents);
+        let records = self.records.all().map(|(_, record)| record.bytes.id());
+        nodes.map(|(_, content)| content.id()).chain(records).collect()
     }
 
     /// What this disk shows of some nodes. Looks at all records.

@@ -140,12 +140,14 @@ impl Core {
             moved,
             learned,
             elsewhere,
+            unsure,
         } = applied;
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let Phase::Applying(told) = &mut host.phase else { return };
         let first = *told;
         *told += outcomes.len();
         host.look_everywhere |= elsewhere;
+        host.unsure |= unsure;
         host.moved.copied += moved.copied;
         host.moved.reused += moved.reused;
         let mut happened = Vec::new();
@@ -174,7 +176,7 @@ impl Core {
                     host.new_rules |= [action.path(), to]
                         .iter()
                         .any(|path| path.rsplit('/').next() == Some(IGNORE_FILE));
-                    for decided in self.decided.iter_mut().filter(|d| d.nodes.iter().any(|n| nodes.contains(n))) {
+                    for decided in self.decided.about(&nodes) {
                         let lost = kept.iter().filter(|k| *k.path == *path);
                         decided.kept.extend(lost.map(|k| (host.name.clone(), k.stored.clone())));
                     }
@@ -276,7 +278,7 @@ impl Core {
         if host.rest_left_out && !progress && host.replica.is_as_planned() {
             host.replica.shows_all(); // all that it is to show
         }
-        host.again = if host.look_again.is_empty() || progress {
+        host.again = if (host.look_again.is_empty() && !host.unsure) || progress {
             0
         } else {
             host.again + 1
@@ -288,6 +290,10 @@ impl Core {
         host.plan_due |= progress || host.plan_whole || host.makes_room || host.deferred;
         // (New rules: what was left out may be no more, and the other way round.)
         if std::mem::take(&mut host.new_rules) | std::mem::take(&mut host.look_everywhere) {
+            host.dirty = Some(Scope::All);
+        }
+        // (Where a disk fails each time, it is looked at once the rest is tried again.)
+        if host.unsure && host.again <= TRIES {
             host.dirty = Some(Scope::All);
         }
         if host.again > TRIES {
@@ -317,10 +323,11 @@ impl Core {
             }
             self.lacks(id, nodes);
         }
+        let carrying = self.hosts.get(&id).map(|host| host.unsure);
         self.commit(
             id,
             Commit {
-                carrying: Some(false),
+                carrying,
                 ..Commit::default()
             },
         );

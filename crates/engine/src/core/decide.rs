@@ -4,7 +4,10 @@
 use crate::core::host::{Host, Phase};
 use crate::core::{Commit, Core, Prefer};
 use bifold_tree::{Conflict, ConflictKind, Content, ContentId, Dot, Node, NodeId, Pick, ReplicaId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Most decisions that stay known once they were told.
+const MOST_TOLD: usize = 64;
 
 /// A person's decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +61,47 @@ pub struct Decided {
     pub(crate) nodes: Vec<NodeId>,
 }
 
+/// The decisions of this run: those that were not told yet, and the last of those that were.
+#[derive(Default)]
+pub(crate) struct Decisions {
+    last: VecDeque<Decided>,
+    /// How many there were before these.
+    before: u64,
+    /// How many were told, in all.
+    told: u64,
+}
+
+impl Decisions {
+    pub(crate) fn in_all(&self) -> u64 {
+        self.before + self.last.len() as u64
+    }
+
+    pub(crate) fn push(&mut self, decided: Decided) {
+        self.last.push_back(decided);
+    }
+
+    /// Those that are about some of these nodes.
+    pub(crate) fn about<'a>(&'a mut self, nodes: &'a [NodeId]) -> impl Iterator<Item = &'a mut Decided> {
+        self.last.iter_mut().filter(|d| d.nodes.iter().any(|n| nodes.contains(n)))
+    }
+
+    fn since(&self, count: u64) -> impl Iterator<Item = &Decided> {
+        self.last
+            .iter()
+            .skip(usize::try_from(count.saturating_sub(self.before)).unwrap_or(usize::MAX))
+    }
+
+    /// Those that were not told yet.
+    pub(crate) fn tell(&mut self) -> Vec<Decided> {
+        let new = self.since(self.told).cloned().collect();
+        self.told = self.in_all();
+        let old = self.last.len().saturating_sub(MOST_TOLD);
+        self.last.drain(..old);
+        self.before += old as u64;
+        new
+    }
+}
+
 /// What stayed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Taken {
@@ -74,6 +118,17 @@ pub enum Taken {
 }
 
 impl Core {
+    /// How many conflicts were decided in this run.
+    #[must_use]
+    pub fn decided_in_all(&self) -> u64 {
+        self.decided.in_all()
+    }
+
+    /// What was decided after so many were, as far as it is still known: what was not told yet, and a little of what was.
+    pub fn decided_since(&self, count: u64) -> impl Iterator<Item = &Decided> {
+        self.decided.since(count)
+    }
+
     /// A person decides.
     pub(crate) fn decision(&mut self, decide: Decide) {
         let first = self.order.first().copied();
@@ -126,7 +181,7 @@ impl Core {
                 said = None;
             }
             let side = said.map(|at| self.decisions[at].decide.side);
-            let before = self.decided.len();
+            let before = self.decided.in_all();
             let rule = match (side, self.settings.prefer) {
                 (Some(Side::Replica(r)), _) => Prefer::Replica(r),
                 (Some(Side::Both), _) => Prefer::Both,
@@ -141,7 +196,7 @@ impl Core {
             if rule != Prefer::Ask {
                 self.settle(id, &conflict, rule);
             }
-            if self.decided.len() > before {
+            if self.decided.in_all() > before {
                 decided = true;
                 used.extend(said);
             }

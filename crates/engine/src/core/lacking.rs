@@ -1,12 +1,12 @@
 //! Bytes that are nowhere: replaced or deleted where they were, before they got anywhere else, of a file that lives for another reason
-//! (it was moved, or a copy of it was asked for). What a disk shows of it instead, lives; what none shows, is no more. But only once
-//! everyone in the folder has said that they have them not: while someone is away who may, they are waited for.
+//! (it was moved, or a copy of it was asked for). What a disk shows of it instead, lives; what none shows and no history has, is no
+//! more. But only once everyone in the folder has said that they have them not: while someone is away who may, they are waited for.
 
 use crate::core::host::Phase;
 use crate::core::{Commit, Core, Effect};
 use bifold_protocol::session::MAX_LACKING;
 use bifold_protocol::{Answer, Message};
-use bifold_tree::{ContentId, Dot, NodeId, Pick, ReplicaId, Shown};
+use bifold_tree::{ContentId, Dot, NodeId, Pick, Replica, ReplicaId, Shown};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most nodes of which a peer's question is kept until it can be answered.
@@ -24,9 +24,54 @@ pub(crate) struct Lacking {
     answers: BTreeMap<ReplicaId, (Shown, bool)>,
 }
 
+/// Which bytes lie in the histories of this program's disks: a side of an open conflict may be nowhere else.
+#[derive(Default)]
+pub(crate) struct Past {
+    /// What was found out, or `None` while it is being found out.
+    known: BTreeMap<ContentId, Option<bool>>,
+    /// The number of the question: what was asked before it counts no more.
+    number: u64,
+}
+
+impl Past {
+    /// Histories have something more, or less, or it is long that they were looked at.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
+        self.number += 1;
+    }
+
+    /// An answer: which of the bytes that were sought there are.
+    pub(crate) fn found(&mut self, number: u64, found: BTreeMap<ContentId, bool>) {
+        if number == self.number {
+            self.known.extend(found.into_iter().map(|(content, is)| (content, Some(is))));
+        }
+    }
+
+    fn has(&self, content: &ContentId) -> bool {
+        self.known.get(content).is_some_and(|is| *is == Some(true))
+    }
+
+    /// What is to be sought of these; `None` if all is known.
+    fn unknown(&mut self, contents: impl Iterator<Item = ContentId>) -> Option<BTreeSet<ContentId>> {
+        let (mut all_known, mut unasked) = (true, BTreeSet::new());
+        for content in contents {
+            match self.known.get(&content) {
+                Some(Some(_)) => {}
+                Some(None) => all_known = false,
+                None => {
+                    self.known.insert(content, None);
+                    unasked.insert(content);
+                    all_known = false;
+                }
+            }
+        }
+        (!all_known).then_some(unasked)
+    }
+}
+
 /// What is known of all disks together.
 struct Known {
-    /// The bytes that one shows.
+    /// The bytes that one shows, or has in its history.
     here: BTreeSet<ContentId>,
     /// Who lacks the bytes, and may decide.
     lacks: BTreeSet<ReplicaId>,
@@ -73,6 +118,7 @@ impl Core {
 
     /// Time went by: who has not answered is asked again.
     pub(crate) fn lacks_still(&mut self) {
+        self.past.forget();
         for lacking in self.lacking.values_mut() {
             lacking.asked.retain(|r| lacking.answers.contains_key(r));
         }
@@ -123,7 +169,10 @@ impl Core {
         }
         let hosts: Vec<ReplicaId> = self.order.clone();
         if hosts.iter().all(|id| self.at_rest(*id)) {
-            self.answer_lacking(&hosts);
+            let asked: Vec<NodeId> = self.lacked.values().flatten().copied().collect();
+            if self.knows_the_past_of(asked) {
+                self.answer_lacking(&hosts);
+            }
         }
         let far: Vec<(ReplicaId, ReplicaId)> = self
             .sessions
@@ -148,13 +197,28 @@ impl Core {
         }
     }
 
+    /// Whether it is known which bytes of some nodes lie in histories here; if not, that is found out.
+    fn knows_the_past_of(&mut self, nodes: impl IntoIterator<Item = NodeId>) -> bool {
+        let hosts = &self.hosts;
+        let of = |node: NodeId| hosts.values().flat_map(move |host| host.replica.sides_of(node));
+        let contents = nodes.into_iter().flat_map(of).map(|(_, content)| content);
+        let unknown = self.past.unknown(contents);
+        if let Some(unasked) = unknown.as_ref().filter(|unasked| !unasked.is_empty()) {
+            self.effects.push_back(Effect::Seek(self.past.number, unasked.clone()));
+        }
+        unknown.is_none()
+    }
+
     fn answer_lacking(&mut self, hosts: &[ReplicaId]) {
         for ((me, other), nodes) in std::mem::take(&mut self.lacked) {
             let nodes: Vec<NodeId> = nodes.into_iter().collect();
             for nodes in nodes.chunks(MAX_LACKING) {
                 let mut shown: Vec<(Shown, bool)> = Vec::new();
                 for host in hosts.iter().filter_map(|id| self.hosts.get(id)) {
-                    let here = host.replica.shown_of(nodes);
+                    let mut here = host.replica.shown_of(nodes);
+                    for shown in &mut here {
+                        shown.contents.extend(self.past_of(&host.replica, shown.node));
+                    }
                     if shown.is_empty() {
                         shown = here.into_iter().map(|s| (s, false)).collect();
                         continue;
@@ -205,6 +269,9 @@ impl Core {
             })
             .map(|(node, _)| *node)
             .collect();
+        if !self.knows_the_past_of(spoken.iter().copied()) {
+            return;
+        }
         for node in spoken {
             if let Some(lacking) = self.lacking.remove(&node)
                 && !self.reads
@@ -214,6 +281,12 @@ impl Core {
         }
     }
 
+    /// The bytes that a node may have and that lie in a history.
+    fn past_of(&self, replica: &Replica, node: NodeId) -> impl Iterator<Item = ContentId> {
+        let sides = replica.sides_of(node).into_iter().map(|(_, content)| content);
+        sides.filter(|content| self.past.has(content))
+    }
+
     fn known_of(&self, node: NodeId, lacking: &Lacking) -> Known {
         let mut known = Known {
             here: BTreeSet::new(),
@@ -221,7 +294,10 @@ impl Core {
             shows: BTreeSet::new(),
         };
         let own = self.hosts.iter().flat_map(|(id, h)| {
-            let shown = h.replica.shown_of(&[node]);
+            let mut shown = h.replica.shown_of(&[node]);
+            for shown in &mut shown {
+                shown.contents.extend(self.past_of(&h.replica, node));
+            }
             shown.into_iter().map(|s| (*id, (s, false)))
         });
         for (id, (shown, lacks)) in own.chain(lacking.answers.iter().map(|(id, answer)| (*id, answer.clone()))) {

@@ -161,7 +161,8 @@ impl Core {
         let before = host.replica.sequence();
         let observed = host.replica.observe(survey, self.wall_ms);
         let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
-        (host.joining, host.unsure, host.looked) = (false, false, true);
+        let was_unsure = std::mem::take(&mut host.unsure);
+        (host.joining, host.looked) = (false, true);
         host.phase = Phase::Idle;
         host.plan_due = true;
         let chunks = std::mem::take(&mut host.chunks);
@@ -170,6 +171,7 @@ impl Core {
             Commit {
                 chunks,
                 happened: happened.unwrap_or_default(),
+                carrying: was_unsure.then_some(false),
                 ..Commit::default()
             },
         );

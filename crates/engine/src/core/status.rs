@@ -12,7 +12,7 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// What a person may want to decide.
     pub conflicts: Vec<ListedConflict>,
-    /// What was decided in this run.
+    /// What was decided since this was told last; nothing in a status that was only asked for.
     pub decided: Vec<Decided>,
     /// Paths of decisions for which there is no such conflict.
     pub undecided: Vec<String>,
@@ -97,8 +97,17 @@ impl Core {
         Status {
             hosts,
             conflicts: self.conflicts(),
-            decided: self.decided.clone(),
+            decided: Vec::new(),
             undecided: self.decisions.iter().map(|d| d.decide.path.clone()).collect(),
+        }
+    }
+
+    /// The state of everything, with what was decided since this was asked last.
+    pub fn report(&mut self) -> Status {
+        let decided = self.decided.tell();
+        Status {
+            decided,
+            ..self.status()
         }
     }
 

@@ -1,6 +1,6 @@
 //! What people do with folders: share, pause, pick, take back, remove, limit.
 
-use crate::core::{Decide, Input};
+use crate::core::{Decide, Decided, Input};
 use crate::daemon::face::{
     Add, Allow, Event, FolderStatus, HostShare, Limit, Pause, Remove, Resolve, Resolved, Role, SetLimits, Trouble, TroubleKind,
     Which,
@@ -397,7 +397,7 @@ impl Daemon {
                 .await
                 .ok_or_else(|| failed("the folder ended"))??
         };
-        let before = door.ask(|core, _| core.status().decided.len()).await.unwrap_or(0);
+        let before = door.ask(|core, _| core.decided_in_all()).await.unwrap_or(0);
         let decide = Decide {
             path: path.clone(),
             side,
@@ -408,16 +408,12 @@ impl Daemon {
         while tokio::time::Instant::now() < end {
             let at = path.clone();
             let decided = door.ask(move |core, _| {
-                let status = core.status();
-                let new = status.decided.into_iter().skip(before);
-                let waits = status.undecided.contains(&at);
-                (
-                    new.into_iter()
-                        .find(|d| d.path == at && kind.is_none_or(|kind| kind == d.kind))
-                        .map(|d| crate::daemon::look::word_of(&d.taken)),
-                    waits,
-                    core.is_quiet(),
-                )
+                let is_it = |d: &&Decided| d.path == at && kind.is_none_or(|kind| kind == d.kind);
+                let taken = core
+                    .decided_since(before)
+                    .find(is_it)
+                    .map(|d| crate::daemon::look::word_of(&d.taken));
+                (taken, core.status().undecided.contains(&at), core.is_quiet())
             });
             match decided.await {
                 Some((Some(taken), ..)) => {

@@ -319,6 +319,7 @@ impl Program {
             Effect::Refuse { here, there, why } => return world.refused(self.place(), here, there, &why),
             Effect::Scan(id, scope) => {
                 let root = self.carrier.root(id).cloned().expect("a root");
+                self.carrier.doubt(&self.core, id).map_err(|e| failed(world, e))?;
                 run_scan(&root, &scope, &stop, &mut tell);
             }
             Effect::Read(id, files) => {
@@ -327,6 +328,7 @@ impl Program {
             }
             // Steps are taken at once: nothing can wait for them.
             Effect::MakeRoom(_) => {}
+            Effect::Seek(number, contents) => tell(Input::Sought(number, self.carrier.seek(contents))),
             Effect::Apply(id, steps) => {
                 let root = self.carrier.root(id).cloned().expect("a root");
                 let jobs = self.carrier.jobs(&self.core, id, steps).map_err(|e| failed(world, e))?;
