@@ -88,7 +88,8 @@ pub enum PickError {
 pub struct Shown {
     /// Which node.
     pub node: NodeId,
-    /// Those of the bytes it may have that the disk shows, here or anywhere else.
+    /// Those of the bytes it may have that the disk shows, here or anywhere else; as an answer to who lacks them, also those that lie in
+    /// its history.
     pub contents: Vec<ContentId>,
     /// The disk shows the node, with whatever bytes; but not where these are another node's, which it is shown together with.
     pub is_there: bool,
@@ -316,9 +317,11 @@ impl Replica {
                     (ix, Value::Place(Place { parent, name }), of_place())
                 }
                 (Pick::Delete, _) => {
-                    let mut seen: Heads = of(Register::Place).chain(of(Register::Content)).collect();
-                    seen.sort();
-                    (ix, Value::Gone(Gone { seen, under: None }), of(Register::Gone).collect())
+                    let (seen, settled) = self
+                        .nodes
+                        .seen_off(ix, of(Register::Place).chain(of(Register::Content)).collect());
+                    let over = of(Register::Gone).chain(settled).collect();
+                    (ix, Value::Gone(Gone { seen, under: None }), over)
                 }
                 (_, Some(content)) => (ix, Value::Content(content.clone()), all_contents),
                 (_, None) => {

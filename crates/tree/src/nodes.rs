@@ -332,14 +332,38 @@ impl Nodes {
             .filter(|(d, _)| node.kind != Kind::Dir || !self.escaped(node, *d) || on(Fault::SettlesEscaped))
             .map(|(d, _)| gone(*d))
             .collect();
-        let doomed = self.doomed(node);
-        for register in [Register::Place, Register::Content] {
-            let mine: Heads = node.heads().filter(|h| h.register == register).collect();
-            if mine.iter().any(|h| !doomed.contains(h)) && !on(Fault::SettlesDeletionsOnly) {
-                heads.extend(mine.into_iter().filter(|h| doomed.contains(h)));
-            }
+        if !on(Fault::SettlesDeletionsOnly) {
+            heads.extend(self.outlived(node));
         }
         heads
+    }
+
+    /// The heads that an effective deletion has seen, where an unseen head outlived them.
+    fn outlived(&self, node: &Node) -> Heads {
+        let doomed = self.doomed(node);
+        let mut outlived = Heads::new();
+        for register in [Register::Place, Register::Content] {
+            let mine: Heads = node.heads().filter(|h| h.register == register).collect();
+            if mine.iter().any(|h| !doomed.contains(h)) {
+                outlived.extend(mine.into_iter().filter(|h| doomed.contains(h)));
+            }
+        }
+        outlived
+    }
+
+    /// What a deletion by someone who has seen these heads is to say that it has seen, and what it settles of them besides earlier
+    /// deletions: of a file, what these doomed and an unseen head outlived. Else it would be there again, should the file outlive this
+    /// deletion as well.
+    pub(crate) fn seen_off(&self, ix: Ix, mut seen: Heads) -> (Heads, Heads) {
+        let node = self.node(ix);
+        let mut settled = Heads::new();
+        if node.kind != Kind::Dir && !node.gones.is_empty() {
+            settled = self.outlived(node);
+            settled.retain(|h| seen.contains(h));
+            seen.retain(|h| !settled.contains(h));
+        }
+        seen.sort();
+        (seen, settled)
     }
 
     // ---- what is derived

@@ -745,9 +745,10 @@ impl<'a> Observing<'a> {
                     let kept = |h: &Head| matches!(h.register, Register::Place | Register::Content);
                     seen = self.node(n).heads().filter(kept).collect();
                 }
-                seen.sort();
+                let (seen, settled) = self.replica.nodes.seen_off(n, seen);
                 let under = if parents.len() == 1 { parents.first().copied() } else { None };
-                let over = self.seen_of(*id, n, &[Register::Gone]);
+                let mut over = self.seen_of(*id, n, &[Register::Gone]);
+                over.extend(settled);
                 self.write(*id, n, Value::Gone(Gone { seen, under }), &over);
                 went.insert(self.replica.nodes.id(n));
                 self.touched.insert(parent);

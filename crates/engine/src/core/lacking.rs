@@ -158,7 +158,8 @@ impl Core {
     fn at_rest(&self, id: ReplicaId) -> bool {
         let host = self.hosts.get(&id);
         host.is_some_and(|h| {
-            h.halted.is_none() && h.held.is_none() && h.dirty.is_none() && h.phase == Phase::Idle && !h.joining && !h.unfinished
+            let looks = h.joining || h.unfinished || h.unsure || h.dirty.is_some();
+            h.halted.is_none() && h.held.is_none() && h.phase == Phase::Idle && !looks
         })
     }
 

@@ -361,7 +361,7 @@ impl State {
             let places = moved.iter().filter_map(|n| device.replica.node(*n)).flat_map(|n| &n.places);
             let heard = places
                 .filter_map(|(dot, _)| self.deed_of(*dot))
-                .fold(0, |all, of| all | bit(of));
+                .fold(0, |all, of| all | bit(of) | self.deeds[of].seen);
             self.shown[d] |= heard & self.known[d];
         }
         let own = |dot: &Dot| (dot.replica, dot.time) == (device.id, now);
