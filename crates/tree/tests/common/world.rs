@@ -6,7 +6,7 @@ use super::device::{Crash, Device, Scope, Way, exchange, question};
 use super::disk::{Disk, bytes_of, depth};
 use super::random::Random;
 use crate::need;
-use bifold_tree::{Conflict, ConflictKind, ContentId, Kind, NodeId, Pick, Policy};
+use bifold_tree::{Conflict, ConflictKind, ContentId, Kind, Node, NodeId, Pick, Policy};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Bytes that several write independently of each other.
@@ -662,9 +662,14 @@ impl World {
             let places = nodes.iter().flat_map(|n| n.places.iter().map(|(_, p)| p.parent));
             let under = nodes.iter().flat_map(|n| n.gones.iter().filter_map(|(_, g)| g.under));
             let needed: BTreeSet<NodeId> = places.chain(under).collect();
+            // (Who retired amid telling something finishes it never: nobody can say that all have that, and what it is about stays.)
+            let half_told = |n: &Node| {
+                let mut writers = n.context.iter();
+                writers.any(|(r, time)| d.replica.is_retired(*r) && *time > d.replica.have().time(*r))
+            };
             let left: Vec<_> = nodes
                 .iter()
-                .filter(|n| !live.contains(&n.id) && !needed.contains(&n.id))
+                .filter(|n| !live.contains(&n.id) && !needed.contains(&n.id) && !half_told(n))
                 .collect();
             need!(left.is_empty(), "dead nodes are left: {left:?}");
         }
