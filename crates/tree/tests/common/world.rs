@@ -513,8 +513,11 @@ impl World {
             old.skew,
         );
         new.store = old.store;
-        // (The others hear of both from this one.)
+        // (The others hear of both from this one; and of those before, of which the folder's list of devices tells.)
         new.replica.retire(old.id);
+        for (replica, _) in old.replica.acks().iter().filter(|(_, ack)| ack.is_retired()) {
+            new.replica.retire(*replica);
+        }
         self.say(|_| format!("{} loses its index, is now {}", old.name, new.name));
         self.devices.insert(i, new);
     }
