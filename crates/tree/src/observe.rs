@@ -263,7 +263,9 @@ impl<'a> Observing<'a> {
             return;
         }
         let old_parent = record.parent;
-        self.replica.rename_record(id, parent, name.clone());
+        if !self.replica.rename_record(id, parent, name.clone()) {
+            return;
+        }
         if parent == RecordId::PARKED || (!on(Fault::StepsAreUsers) && self.already_shown_at(parent, id)) {
             return;
         }

@@ -293,10 +293,9 @@ impl Replica {
                 }
             }
             Action::Rename { .. } => {
-                if self.records.get(step.to.0).is_none() {
-                    return false;
+                if self.records.get(step.to.0).is_none() || !self.rename_record(step.record, step.to.0, step.to.1.clone()) {
+                    return false; // the next scan says where it is
                 }
-                self.rename_record(step.record, step.to.0, step.to.1.clone());
                 if let (Some(record), Some(stat)) = (self.records.get_mut(step.record), stat) {
                     touched(record, &stat.print);
                 }

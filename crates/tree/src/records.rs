@@ -217,13 +217,30 @@ impl Records {
         Some(record)
     }
 
-    pub(crate) fn rename(&mut self, id: RecordId, parent: RecordId, name: Arc<str>, hash: u32) {
-        if let Some(record) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) {
-            self.children.remove(id);
-            self.children.insert(id, parent, hash);
-            (record.parent, record.name) = (parent, name);
-            self.changed.insert(id);
+    /// Notes that something is elsewhere now; not if there is no such record, or if it would be in itself. (No disk has that; but what
+    /// is on its way may have been moved unseen, by a step of which it was said that it had failed.) Says whether it is noted.
+    pub(crate) fn rename(&mut self, id: RecordId, parent: RecordId, name: Arc<str>, hash: u32) -> bool {
+        if self.is_within(parent, id) {
+            return false;
         }
+        let Some(record) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        self.children.remove(id);
+        self.children.insert(id, parent, hash);
+        (record.parent, record.name) = (parent, name);
+        self.changed.insert(id);
+        true
+    }
+
+    /// Whether a record is another one, or in it.
+    fn is_within(&self, id: RecordId, other: RecordId) -> bool {
+        let mut at = id;
+        while at != other {
+            let Some(record) = self.get(at) else { return false };
+            at = record.parent;
+        }
+        true
     }
 
     /// All records in a directory.

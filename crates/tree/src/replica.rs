@@ -713,11 +713,10 @@ impl Replica {
         }
     }
 
-    pub(crate) fn rename_record(&mut self, id: RecordId, parent: RecordId, name: Arc<str>) {
-        if self.records.get(id).is_some() {
-            let hash = self.nodes.name_hash(&name);
-            self.records.rename(id, parent, name, hash);
-        }
+    /// See [`Records::rename`].
+    pub(crate) fn rename_record(&mut self, id: RecordId, parent: RecordId, name: Arc<str>) -> bool {
+        let hash = self.nodes.name_hash(&name);
+        self.records.rename(id, parent, name, hash)
     }
 
     pub(crate) fn remove_record(&mut self, id: RecordId) {

@@ -2,9 +2,9 @@
 //!
 //! `base a d/x e/` is a tree that all devices have; `A edit a` is a user at device A, whose disk is scanned after every line but
 //! those that end in `...`; `meet` lets all sync and apply until nothing happens; `A <- B` is one sync, and `A apply` shows what
-//! came of it; `A pick content A1` a pick; `C crash 2`: C applies, and stops with step 2 done but not noted; `C folds`: its disk
-//! takes a and A for one name; `newest`: that policy. Of the base, a has a0; what A writes is A1, A2 and so on. In paths, `c~2` is
-//! the marked name of the second node that was born in one scan.
+//! came of it; `A pick content A1` a pick; `C crash 2`: C applies, and stops with step 2 done but not noted (and is scanned, but
+//! for `...`); `C folds`: its disk takes a and A for one name; `newest`: that policy. Of the base, a has a0; what A writes is A1, A2
+//! and so on. In paths, `c~2` is the marked name of the second node that was born in one scan.
 
 use super::Broken;
 use super::device::{Crash, Scope, question};
@@ -71,7 +71,7 @@ impl Stage {
                     need!(d.collect()? > 0, "nothing to collect: {}", d.name);
                 }
             }
-            [d, "crash", step] => {
+            [d, "crash", step, ref rest @ ..] => {
                 let d = number(d);
                 let clean = self.world.apply(
                     d,
@@ -81,7 +81,9 @@ impl Stage {
                     }),
                 )?;
                 need!(!clean, "no crash");
-                self.world.scan(d, Scope::Full)?;
+                if rest.is_empty() {
+                    self.world.scan(d, Scope::Full)?;
+                }
             }
             [d, "apply"] => {
                 self.world.apply(number(d), None)?;

@@ -132,6 +132,8 @@ pub const EXAMPLES: &[Example] = &[
         "d/ d/y=x0 e/ e/x=y0", ""),
     row("apply", &["base a b", "A move a c", "B move b c", "C <- A", "C <- B", "C crash 2"],
         "c=a0 c~2=b0", "name c~2"),
+    row("apply", &["base e/b/ a/f/", "A move e a/f/f", "B move a/f e/b/c", "B <- A", "B crash 1 ...", "B apply"],
+        "a/ c~3/ c~3/f/ c~3/f/b/", "loop c~3"),
     row("disk", &["C folds", "base a", "A create A"],
         "A: A=A1 a=a0 | B: A=A1 a=a0 | C: A~1=A1 a=a0", ""),
     row("gc", &["base a", "A delete a", "meet", "meet", "collect", "C create a"],
