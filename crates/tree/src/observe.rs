@@ -354,7 +354,7 @@ impl<'a> Observing<'a> {
         }
     }
 
-    /// Whether the replica has these bytes in another node of the same entry, and shows them: a step that was done and not noted.
+    /// Whether these bytes are what the replica shows of all sides: a step that was done and not noted.
     fn is_shown(&mut self, id: RecordId, bytes: &Bytes) -> bool {
         if self.replica.policy != Policy::Newest || on(Fault::StepsAreUsers) {
             return false; // the disk would have gone on to show its own
@@ -363,11 +363,8 @@ impl<'a> Observing<'a> {
         let dirs = std::mem::take(&mut self.dirs);
         let view = View::new(&self.replica.nodes, &self.replica.records, self.replica.policy, &|_| false).with(dirs);
         let entry = members.first().and_then(|n| view.entry(*n));
-        let shown = entry.is_some_and(|entry| {
-            entry.members.len() > members.len()
-                && members.iter().all(|n| entry.members.contains(n))
-                && view.look(&entry).0.id() == bytes.id()
-        });
+        let shown = entry
+            .is_some_and(|entry| members.iter().all(|n| entry.members.contains(n)) && view.look(&entry).0.id() == bytes.id());
         self.dirs = view.into_dirs();
         shown
     }

@@ -265,6 +265,8 @@ const CRASHES: &[&[&str]] = &[
         "A chmod n/m/k",
     ],
     &["base a", "A move a b", "A create a", "A move b c", "A move a b", "A move c a"],
+    &["newest", "base a", "B edit a", "A edit a"],
+    &["newest", "B create a", "A create a"],
     &[
         "base a d/b",
         "A move a d/c",
