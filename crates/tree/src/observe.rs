@@ -397,21 +397,26 @@ impl<'a> Observing<'a> {
         let content = Register::Content;
         let members = self.members(id);
         let same: Vec<Heads> = members.iter().map(|n| heads_with(self.node(*n), bytes)).collect();
+        // What a deletion has seen is shown no more beside what it has not.
+        let doomed = |this: &Self, n: Ix, head: Head| {
+            let node = this.node(n);
+            let mut open = this.replica.nodes.candidates(node, &node.contents, content).into_iter();
+            !open.any(|(dot, _)| *dot == head.dot)
+        };
         let still = |this: &Self, n: Ix| -> Heads {
-            this.seen_of(id, n, &[content])
-                .into_iter()
-                .filter(|h| this.node(n).has(*h))
-                .collect()
+            let mut seen = this.seen_of(id, n, &[content]);
+            seen.retain(|h| this.node(n).has(*h));
+            seen
         };
         let says_so = same.iter().any(|s| !s.is_empty())
-            && members
-                .iter()
-                .zip(&same)
-                .all(|(n, same)| still(self, *n).iter().all(|h| same.contains(h)));
+            && members.iter().zip(&same).all(|(n, same)| {
+                let mut seen = still(self, *n).into_iter();
+                seen.all(|h| same.contains(&h) || doomed(self, *n, h))
+            });
         if says_so {
             for (n, same) in members.into_iter().zip(same) {
                 let rest = self.seen_of(id, n, &[Register::Place, Register::Mode, Register::Gone]);
-                self.set_seen(id, n, rest.into_iter().chain(same));
+                self.set_seen(id, n, rest.into_iter().chain(still(self, n)).chain(same));
             }
             return;
         }

@@ -82,7 +82,8 @@ impl Stage {
                 )?;
                 need!(!clean, "no crash");
                 if rest.is_empty() {
-                    self.world.scan(d, Scope::Full)?;
+                    let operations = self.world.scan(d, Scope::Full)?;
+                    need!(operations == 0, "{operations} operations that nobody did");
                 }
             }
             [d, "apply"] => {

@@ -134,6 +134,8 @@ pub const EXAMPLES: &[Example] = &[
         "c=a0 c~2=b0", "name c~2"),
     row("apply", &["base e/b/ a/f/", "A move e a/f/f", "B move a/f e/b/c", "B <- A", "B crash 1 ...", "B apply"],
         "a/ c~3/ c~3/f/ c~3/f/b/", "loop c~3"),
+    row("apply", &["base c", "A same c", "B same c", "B retype c", "B <- A", "B apply", "A edit c", "B <- A", "B crash 1"],
+        "c/ c/inside=B1 c~1=A1", "edit-of-deleted c~1, name c~1"),
     row("disk", &["C folds", "base a", "A create A"],
         "A: A=A1 a=a0 | B: A=A1 a=a0 | C: A~1=A1 a=a0", ""),
     row("gc", &["base a", "A delete a", "meet", "meet", "collect", "C create a"],
