@@ -480,7 +480,7 @@ impl Replica {
         let heads = node.heads().filter(|h| h.register == Register::Content);
         let over: Heads = heads.chain(self.nodes.settled(ix, Register::Content)).collect();
         let dot = self.tick(wall_ms);
-        node.write(dot, Value::Content(content), &over);
+        let anew = node.write(dot, Value::Content(content), &over);
         self.replace(ix, Arc::new(node));
         // The disk shows just what was written.
         if let Some(record) = self.nodes.record(ix).map(RecordId)
@@ -490,7 +490,8 @@ impl Replica {
                 register: Register::Content,
                 dot,
             };
-            let mut seen: Vec<Head> = seen.iter().filter(|h| !over.contains(h)).copied().chain([head]).collect();
+            let renewed = |h: &Head| if anew.contains(h) { Head { dot, ..*h } } else { *h };
+            let mut seen: Vec<Head> = seen.iter().filter(|h| !over.contains(h)).map(renewed).chain([head]).collect();
             seen.sort_unstable();
             let all = self.nodes.node(ix).heads().all(|h| seen.contains(&h));
             if let Some(record) = self.records.get_mut(record) {

@@ -23,6 +23,8 @@ pub enum Fault {
     NoAdopting,
     /// A write settles the deletions, but not what they doomed.
     SettlesDeletionsOnly,
+    /// What a write settles of another register has no successor there.
+    SettlesForGood,
     /// A write settles the deletions that a directory escaped, too.
     SettlesEscaped,
     /// Steps that were done and not noted count as the user's.

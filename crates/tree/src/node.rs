@@ -244,23 +244,42 @@ impl Node {
         }
     }
 
-    /// Writes a value in place of the heads `over`: those that the writer had seen, and no others.
-    pub fn write(&mut self, dot: Dot, value: Value, over: &[Head]) {
-        let all = (on(Fault::EditsReplaceAll) && value.register() == Register::Content)
-            || (on(Fault::MovesReplaceAll) && value.register() == Register::Place);
-        let all = all.then(|| value.register());
+    /// Writes a value in place of the heads `over`: those that the writer had seen, and no others. Where these are of another
+    /// register as well, the newest place or content that stays there is written anew: what is dropped always has a successor in its
+    /// register, so that two replicas that drop each what the other keeps are not left with nothing. Returns what was written anew.
+    pub fn write(&mut self, dot: Dot, value: Value, over: &[Head]) -> Heads {
+        let written = value.register();
+        let all = (on(Fault::EditsReplaceAll) && written == Register::Content)
+            || (on(Fault::MovesReplaceAll) && written == Register::Place);
+        let all = all.then_some(written);
         let kept = |register| move |d: Dot| Some(register) != all && !over.contains(&Head { register, dot: d });
-        self.places.retain(|(d, _)| kept(Register::Place)(*d));
-        self.contents.retain(|(d, _)| kept(Register::Content)(*d));
-        self.modes.retain(|(d, _)| kept(Register::Mode)(*d));
-        self.gones.retain(|(d, _)| kept(Register::Gone)(*d));
+        let other = |register| register != written && !on(Fault::SettlesForGood);
+        let lost_places = retain(&mut self.places, kept(Register::Place)) && other(Register::Place);
+        let lost_contents = retain(&mut self.contents, kept(Register::Content)) && other(Register::Content);
+        retain(&mut self.modes, kept(Register::Mode));
+        retain(&mut self.gones, kept(Register::Gone));
+        let mut anew = Heads::new();
+        let mut renewed = |register, old: Option<Dot>| anew.extend(old.map(|dot| Head { register, dot }));
+        if lost_places {
+            renewed(Register::Place, renew(&mut self.places, dot));
+        }
+        if lost_contents {
+            renewed(Register::Content, renew(&mut self.contents, dot));
+        }
         match value {
             Value::Place(v) => insert(&mut self.places, dot, v),
             Value::Content(v) => insert(&mut self.contents, dot, v),
             Value::Mode(v) => insert(&mut self.modes, dot, v),
-            Value::Gone(v) => insert(&mut self.gones, dot, v),
+            Value::Gone(mut v) => {
+                for head in v.seen.iter_mut().filter(|h| anew.contains(h)) {
+                    head.dot = dot;
+                }
+                v.seen.sort();
+                insert(&mut self.gones, dot, v);
+            }
         }
         self.note(dot);
+        anew
     }
 
     /// Merges what another replica has of this node: keeps a head that both have, or that one has and the other has
@@ -394,6 +413,21 @@ impl<T> Values<T> for SmallVec<[Written<T>; 1]> {
 fn insert<T>(values: &mut impl Values<T>, dot: Dot, value: T) {
     let at = values.slice().partition_point(|(d, _)| *d < dot);
     values.insert_at(at, (dot, value));
+}
+
+/// Keeps some; says whether others were dropped.
+fn retain<T>(values: &mut impl Values<T>, keep: impl Fn(Dot) -> bool) -> bool {
+    let before = values.slice().len();
+    values.keep(&mut |d| keep(d));
+    values.slice().len() < before
+}
+
+/// Gives the newest value another dot. Returns the one that it had.
+fn renew<T: Clone>(values: &mut impl Values<T>, dot: Dot) -> Option<Dot> {
+    let (old, value) = values.slice().last().cloned()?;
+    values.keep(&mut |d| d != old);
+    insert(values, dot, value);
+    Some(old)
 }
 
 fn merge_register<T: Clone>(mine: &mut impl Values<T>, theirs: &impl Values<T>, before: &Node, other: &Node) {

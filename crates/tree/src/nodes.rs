@@ -359,7 +359,10 @@ impl Nodes {
         let mut settled = Heads::new();
         if node.kind != Kind::Dir && !node.gones.is_empty() {
             settled = self.outlived(node);
-            settled.retain(|h| seen.contains(h));
+            // (What stays is written anew with the deletion: by whoever has seen it.)
+            let stays = |register| node.heads().filter(|h| h.register == register && !settled.contains(h)).max();
+            let seen_to = [Register::Place, Register::Content].map(|r| stays(r).filter(|h| seen.contains(h)).map(|h| h.register));
+            settled.retain(|h| seen.contains(h) && seen_to.contains(&Some(h.register)));
             seen.retain(|h| !settled.contains(h));
         }
         seen.sort();

@@ -235,9 +235,19 @@ impl<'a> Observing<'a> {
         let all_seen = self.replica.records.get(id).and_then(|r| r.seen(ix)) == Some(&Seen::Everything);
         let nodes = &self.replica.nodes;
         let node = self.written.entry(ix).or_insert_with(|| nodes.node(ix).as_ref().clone());
-        node.write(dot, value, over);
+        let anew = node.write(dot, value, over);
         if !all_seen {
-            self.set_seen(id, ix, seen.into_iter().filter(|h| !over.contains(h)).chain([head]));
+            let renewed = |mut head: Head| {
+                if anew.contains(&head) {
+                    head.dot = dot;
+                }
+                head
+            };
+            self.set_seen(
+                id,
+                ix,
+                seen.into_iter().filter(|h| !over.contains(h)).map(renewed).chain([head]),
+            );
         }
         self.operations += 1;
     }

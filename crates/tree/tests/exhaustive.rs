@@ -158,6 +158,7 @@ const OTHERS: &[Fault] = &[
     Fault::NoReviving,
     Fault::NoAdopting,
     Fault::SettlesDeletionsOnly,
+    Fault::SettlesForGood,
     Fault::SettlesEscaped,
     Fault::StepsAreUsers,
     Fault::MovesReplaceAll,

@@ -82,6 +82,7 @@ fn planted_faults_are_noticed() {
         NoReviving,
         NoAdopting,
         SettlesDeletionsOnly,
+        SettlesForGood,
         SettlesEscaped,
         StepsAreUsers,
         EditsReplaceAll,
