@@ -89,7 +89,7 @@ pub struct Applier<'a> {
     fetched: Mutex<HashSet<(ContentId, u64)>>,
     /// What was staged ahead for the next batch, by the number of its job there.
     ahead: Mutex<Vec<(usize, Staged)>>,
-    /// Something of the user's could not be put back.
+    /// Something of the user's could not be put back, or something that was made or moved could not be looked at.
     stranded: AtomicBool,
 }
 
@@ -702,7 +702,7 @@ impl<'a> Applier<'a> {
         };
         match made {
             // (The user may have put something else there since.)
-            Ok(()) => Ok(match self.look(path)? {
+            Ok(()) => Ok(match self.or_stranded(self.look(path))? {
                 Some(stat) if stat.kind == Kind::Dir => Outcome::Done(Some(stat)),
                 _ => Outcome::Changed,
             }),
@@ -718,7 +718,7 @@ impl<'a> Applier<'a> {
             return Ok(Outcome::Missing);
         };
         match self.fs.rename(own, path) {
-            Ok(()) => self.placed(path, &ours),
+            Ok(()) => Ok(self.placed(path, &ours)),
             // Something new is there, or the directory is not: a scan has to look first.
             Err(FsError::Exists | FsError::NotFound) => Ok(Outcome::Changed),
             Err(e) => Err(e),
@@ -805,7 +805,7 @@ impl<'a> Applier<'a> {
             Err(e) => return Err(e),
         }
         kept.push(replaced);
-        self.placed(path, &ours)
+        Ok(self.placed(path, &ours))
     }
 
     /// Looks at what was taken from a path: where that is not what was expected, or cannot be looked at, it goes back, and this is what
@@ -827,13 +827,15 @@ impl<'a> Applier<'a> {
     }
 
     /// What became of putting something at a path: the user may have put something else there since, which is theirs.
-    fn placed(&self, path: &str, ours: &Stat) -> Result<Outcome, FsError> {
-        Ok(match self.look(path)? {
-            Some(stat) if is_still(ours, &stat) => Outcome::Done(Some(stat)),
+    fn placed(&self, path: &str, ours: &Stat) -> Outcome {
+        match self.look(path) {
+            Ok(Some(stat)) if is_still(ours, &stat) => Outcome::Done(Some(stat)),
             // Written to since: by someone who saw what was put there. The record is of that, so that the next scan sees what they wrote.
-            Some(stat) if (stat.kind, stat.key) == (ours.kind, ours.key) => Outcome::Done(Some(*ours)),
-            _ => Outcome::Changed,
-        })
+            Ok(Some(stat)) if (stat.kind, stat.key) == (ours.kind, ours.key) => Outcome::Done(Some(*ours)),
+            // It is there, whatever came of it: the next scan reads it.
+            Err(_) => Outcome::Done(Some(*ours)),
+            Ok(_) => Outcome::Changed,
+        }
     }
 
     /// Undoes an exchange that brought out something else than expected. The user may have changed the path once more: the
@@ -842,8 +844,8 @@ impl<'a> Applier<'a> {
         self.or_stranded(self.exchange_back(own, path, ours))
     }
 
-    /// What could not be put back is found once the disk is looked at.
-    fn or_stranded(&self, result: Result<(), FsError>) -> Result<(), FsError> {
+    /// What could not be put back, or was made or moved and could not be looked at, is found once the disk is looked at.
+    fn or_stranded<T>(&self, result: Result<T, FsError>) -> Result<T, FsError> {
         self.stranded.fetch_or(result.is_err(), Ordering::Relaxed);
         result
     }
@@ -933,7 +935,7 @@ impl<'a> Applier<'a> {
                 };
             }
         }
-        match self.look(to)? {
+        match self.or_stranded(self.look(to))? {
             Some(stat) if expected.same_object(&stat) => {
                 if was_unchanged && self.same_bytes(expected, &stat) {
                     self.note_moved(&stat);

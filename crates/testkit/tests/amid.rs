@@ -16,6 +16,13 @@ const CALLS: u64 = 40;
 
 /// Makes `x`, with `act` right before the call with this number. What became of it, and whether the moment came.
 fn made(bytes: Bytes, moment: u64, act: fn(&SimFs)) -> (SimFs, Outcome, bool) {
+    let (fs, outcome, _) = applied(bytes, |fs| fs.at_call(moment, act));
+    let came = !fs.disarm();
+    (fs, outcome, came)
+}
+
+/// Makes `x` on a disk that something was arranged with. What became of it, and whether the disk is to be looked at before all else.
+fn applied(bytes: Bytes, arrange: impl FnOnce(&SimFs)) -> (SimFs, Outcome, bool) {
     let fs = SimFs::new(Traits::default(), Arc::default());
     Applier::prepare(&fs).unwrap();
     let (ignore, stop) = (Ignore::new(&[]).unwrap(), AtomicBool::new(false));
@@ -33,15 +40,15 @@ fn made(bytes: Bytes, moment: u64, act: fn(&SimFs)) -> (SimFs, Outcome, bool) {
         after_commit: false,
         leaving: false,
     };
-    fs.at_call(moment, act);
+    arrange(&fs);
     let turns = Arc::new(Turns::new(Arc::new(fs.clone()), Box::new(|_| false)));
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut unsure) = (Vec::new(), false);
     Applier::new(&fs, &ignore, &turns, &stop, 1, 1).apply(&[job], &[], &|_| {}, &mut |applied, _| {
         outcomes.extend(applied.outcomes);
+        unsure |= applied.unsure;
         true
     });
-    let came = !fs.disarm();
-    (fs, outcomes.remove(0), came)
+    (fs, outcomes.remove(0), unsure)
 }
 
 fn now(fs: &SimFs) -> Option<Stat> {
@@ -94,4 +101,23 @@ fn noted(outcome: &Outcome) -> Option<Stat> {
         Outcome::Done(stat) => *stat,
         _ => None,
     }
+}
+
+#[test]
+fn what_is_in_place_is_noted_or_looked_for() {
+    let mut placed = 0;
+    for bytes in [Bytes::Dir, Bytes::Link("theirs".into())] {
+        for call in 0..CALLS {
+            let (fs, outcome, unsure) = applied(bytes.clone(), |fs| fs.fail_in(Some(call)));
+            let hit = fs.fault_hits() > 0;
+            fs.heal();
+            let is_there = fs.at("x").is_some();
+            assert!(
+                !is_there || unsure || matches!(outcome, Outcome::Done(Some(_))),
+                "{bytes:?}, {call}: {outcome:?}"
+            );
+            placed += u32::from(is_there && hit);
+        }
+    }
+    assert!(placed > 2, "{placed}");
 }
