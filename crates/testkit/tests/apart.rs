@@ -155,7 +155,7 @@ fn the_same_seed_gives_the_same_trace() {
 /// that came after it.
 #[test]
 fn histories_that_failed_once() {
-    for seed in [269, 318, 935, 2782, 4640, 7734, 8048, 9024, 9349, 11_081] {
+    for seed in [269, 318, 935, 2782, 4640, 7734, 8048, 9024, 9349, 9697, 11_081, 12_863] {
         let played = play_new(&History::new(seed), false);
         assert_eq!(played.broken, None, "seed {seed}");
     }

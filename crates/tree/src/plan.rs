@@ -4,7 +4,7 @@
 use crate::entries::{Entry, View};
 use crate::faults::{Fault, on};
 use crate::id::ContentId;
-use crate::node::{Content, Head, Kind, Node};
+use crate::node::{Content, Head, Kind, Node, Register};
 use crate::nodes::Ix;
 use crate::records::{Record, RecordId, Seen};
 use crate::replica::Replica;
@@ -69,6 +69,8 @@ pub struct Step {
 struct Show {
     record: RecordId,
     members: SmallVec<[Reflected; 1]>,
+    /// Where the record is in the end, if that is where it belongs.
+    place: Option<(RecordId, Arc<str>)>,
     steps_left: usize,
     failed: bool,
 }
@@ -235,6 +237,8 @@ impl Replica {
             let show = &plan.shows[at];
             self.reflect(show);
             plan.shows[at].members = SmallVec::new();
+        } else {
+            self.reflect_place(&plan.shows[at]);
         }
     }
 
@@ -305,6 +309,26 @@ impl Replica {
             Action::Remove { .. } | Action::RemoveDir { .. } => self.remove_record(step.record),
         }
         true
+    }
+
+    /// A record that is where it belongs reflects the places of its members, whatever bytes are still to come: who moves it from
+    /// there has seen them.
+    fn reflect_place(&mut self, show: &Show) {
+        let place = self.records.get(show.record).map(|r| (r.parent, r.name.clone()));
+        if place.is_none() || place != show.place {
+            return;
+        }
+        for Reflected { ix, node, .. } in &show.members {
+            let Some(Seen::Just(seen)) = self.records.get(show.record).and_then(|r| r.seen(*ix)) else {
+                continue;
+            };
+            let places = node.heads().filter(|h| h.register == Register::Place && !seen.contains(h));
+            let mut all: Vec<Head> = seen.iter().copied().chain(places).collect();
+            if all.len() > seen.len() {
+                all.sort_unstable();
+                self.show(show.record, *ix, Seen::Just(all.into()));
+            }
+        }
     }
 
     /// A record takes over the members of its entry, but those that a record which goes still holds.
@@ -747,6 +771,7 @@ impl<'v, 'a> Planner<'v, 'a> {
         Show {
             record: item.record,
             members: item.entry.members.iter().map(member).collect(),
+            place: None,
             steps_left: 0,
             failed: false,
         }
@@ -1004,8 +1029,9 @@ impl<'v, 'a> Planner<'v, 'a> {
     fn finish(mut self) -> (Plan, Vec<Show>, Vec<Ix>, (usize, Vec<RecordId>)) {
         let mut reflected = Vec::new();
         for i in 0..self.items.len() {
-            if let (false, Some(at)) = (self.items[i].placed, self.items[i].show) {
-                self.shows[at].failed = true; // only put out of the way
+            if let Some(at) = self.items[i].show {
+                self.shows[at].place = self.items[i].placed.then(|| self.place_of(self.items[i].record));
+                self.shows[at].failed = !self.items[i].placed; // only put out of the way
             }
             if self.items[i].placed && self.items[i].show.is_none() {
                 reflected.push(self.reflection(i));

@@ -2,7 +2,7 @@
 //!
 //! `base a d/x e/` is a tree that all devices have; `A edit a` is a user at device A, whose disk is scanned after every line but
 //! those that end in `...`; `meet` lets all sync and apply until nothing happens; `A <- B` is one sync, and `A apply` shows what
-//! came of it; `A pick content A1` a pick; `C crash 2`: C applies, and stops with step 2 done but not noted (and is scanned, but
+//! came of it; `A pick content A1` a pick (of a name: which side, from 0); `C crash 2`: C applies, and stops with step 2 done but not noted (and is scanned, but
 //! for `...`); `C folds`: its disk takes a and A for one name; `newest`: that policy. Of the base, a has a0; what A writes is A1, A2
 //! and so on. In paths, `c~2` is the marked name of the second node that was born in one scan.
 
@@ -99,6 +99,9 @@ impl Stage {
                     return Err(format!("nothing to pick: {line}"));
                 };
                 let pick = match rest {
+                    [side] if conflict.kind == ConflictKind::Name => {
+                        Pick::Name(conflict.sides[side.parse::<usize>().unwrap()].dot)
+                    }
                     [data] => Pick::Content(bytes_of(Kind::File, data).id()),
                     _ => Pick::Keep,
                 };

@@ -133,6 +133,8 @@ pub const EXAMPLES: &[Example] = &[
     row("d", &["base a", "A move a p", "C move a q", "B <- C", "B apply", "B delete q", "B <- A", "B apply", "A delete p", "A <- C", "A apply",
         "A edit q", "B edit p"],
         "A: p=A1 | B: p=B1 | C: p=B1", "content p, place p"),
+    row("g", &["base a", "A create b", "A edit a", "A delete a", "B <- A", "B move a b", "B pick name 1", "B apply", "B move b~1 a"],
+        "A: b=A1 | B: a=a0 b=A1 | C: a=a0 b=A1", ""),
     row("apply", &["base d/x e/y", "A swap d/x e/y", "meet", "B move d f", "B move e d", "B move f e"],
         "d/ d/y=x0 e/ e/x=y0", ""),
     row("apply", &["base a b", "A move a c", "B move b c", "C <- A", "C <- B", "C crash 2"],
