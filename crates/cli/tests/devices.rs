@@ -505,6 +505,33 @@ fn a_second_daemon_is_refused_and_commands_need_one() {
 }
 
 #[test]
+fn who_is_killed_knows_when_it_saw_others() {
+    let world = World::new();
+    let (mut a, mut b) = pair(&world);
+    assert_same(&[&a, &b]);
+    let noted = format!("home-anna/folders/{}/folder.json", a.folder()["id"].as_str().unwrap());
+    a.stop();
+    let mut file: Value = serde_json::from_str(&world.text(&noted)).unwrap();
+    const LONG_AGO: u64 = 1_000_000_000_000;
+    let devices = file["devices"].as_object_mut().unwrap();
+    assert!(!devices.is_empty());
+    devices.values_mut().for_each(|d| d["seen_ms"] = LONG_AGO.into());
+    world.put(&noted, file.to_string());
+    a.start();
+    a.sees("ben", true);
+    until("it is noted", || {
+        let file: Value = serde_json::from_str(&world.text(&noted)).unwrap();
+        let mut devices = file["devices"].as_object().unwrap().values();
+        devices.any(|d| d["seen_ms"].as_u64() > Some(LONG_AGO))
+    });
+    a.kill();
+    b.stop();
+    a.start();
+    let seen = a.folder()["devices"][0]["last_seen_ms"].as_u64().unwrap();
+    assert!(seen > LONG_AGO, "{seen}");
+}
+
+#[test]
 fn pausing_removing_and_a_share() {
     let world = World::new();
     let (a, b) = pair(&world);

@@ -126,14 +126,9 @@ impl<'a> Device<'a> {
         fs::read_to_string(self.world.at(format!("log-{}", self.name))).unwrap_or_default()
     }
 
-    /// The process of the daemon itself.
+    /// The process of the daemon itself. (`ip netns exec` becomes the program: it is the same process.)
     pub fn id(&self) -> i32 {
-        let mut id = self.daemon.as_ref().unwrap().id();
-        if self.host.is_some() {
-            // `ip netns exec` becomes the program: it is the same process.
-            let _ = &mut id;
-        }
-        id as i32
+        self.daemon.as_ref().unwrap().id() as i32
     }
 
     pub fn signal(&self, signal: i32) {

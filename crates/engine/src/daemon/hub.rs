@@ -22,6 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long a device that has nothing in common with this one may stay connected.
 const STRANGERS: Duration = Duration::from_secs(20);
+/// How often it is noted, in milliseconds, that another is connected.
+const SEEN_MS: u64 = 10 * 60 * 1000;
 
 /// What a device is told that an owner has taken out of a folder.
 const TAKEN_OUT: &str = "this device was taken out of the folder by an owner";
@@ -185,6 +187,19 @@ impl Folder {
         if let (true, Some(there), Some(here), Some(running)) = (link.linked, link.replica, self.replica(), &self.running) {
             tell.push((running.pump.clone(), Input::Disconnect(here, there)));
         }
+    }
+
+    /// Notes of those that are connected that they are, now and then: whoever is killed has noted it. Says whether that is news.
+    pub(crate) fn note_seen(&mut self, now_ms: u64) -> bool {
+        let mut news = false;
+        for (device, _) in self.links.iter().filter(|(_, link)| link.linked) {
+            let seen = &mut self.file.device(*device).seen_ms;
+            if seen.is_none_or(|seen| now_ms.abs_diff(seen) >= SEEN_MS) {
+                *seen = Some(now_ms);
+                news = true;
+            }
+        }
+        news
     }
 
     /// What people call the replicas of other devices.

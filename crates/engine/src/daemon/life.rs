@@ -236,6 +236,11 @@ impl Daemon {
                     folder.running = None;
                     folder.links.clear();
                 }
+                if folder.note_seen(now)
+                    && let Err(trouble) = self.home().write_folder(&folder.file)
+                {
+                    tracing::warn!(%trouble, "when others were seen is not noted");
+                }
                 match &folder.running {
                     None if !folder.file.paused && folder.roster.admits(&self.me().0) => todo.push(*number),
                     Some(running) => looks.extend(running.looking().map(|looking| (*number, folder.halted, looking))),
