@@ -1,8 +1,9 @@
 //! Cargo and other programs, started from the top of the workspace, and where what they build lies.
 
 use std::env;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -68,19 +69,42 @@ pub fn release_bifold() -> Result<PathBuf> {
 /// Runs one step under a heading; if it fails, that is the end, with `hint` for what to do.
 pub fn step(heading: &str, command: &mut Command, hint: &str) -> Result<()> {
     eprintln!("\n==> {heading}");
-    let status = run(command)?;
+    ended(heading, run(command)?, hint)
+}
+
+/// Like [`step`], and `hear` gets each line of what it prints, once that is on the terminal.
+pub fn step_heard(heading: &str, command: &mut Command, hint: &str, mut hear: impl FnMut(&str)) -> Result<()> {
+    eprintln!("\n==> {heading}");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| cannot_start(command))?;
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).split(b'\n') {
+            let line = line.context("what it prints cannot be read")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            hear(&line);
+        }
+    }
+    ended(heading, child.wait().context("it cannot be waited for")?, hint)
+}
+
+fn ended(heading: &str, status: ExitStatus, hint: &str) -> Result<()> {
     if !status.success() {
         bail!("failed: {heading} ({status}). What to do: {hint}.");
     }
     Ok(())
 }
 
+fn cannot_start(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    format!("`{program}` cannot be started; is it installed, and in PATH?")
+}
+
 /// Runs `command` to its end, on the terminal.
 pub fn run(command: &mut Command) -> Result<ExitStatus> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    command
-        .status()
-        .with_context(|| format!("`{program}` cannot be started; is it installed, and in PATH?"))
+    command.status().with_context(|| cannot_start(command))
 }
 
 /// A child's status as one's own.

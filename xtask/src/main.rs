@@ -29,9 +29,9 @@ Usage: cargo xtask COMMAND
   package           build the package of this system: on Linux a .deb with the window, the command, its page and completions
   pictures          make the pictures of the documentation anew
   stories           play every story of tests/scenarios at every moment, simulated and by the real program (slow)
-  prove [OPTIONS]   long runs of the tests of what is promised: random histories, power cuts, kills
+  prove [OPTIONS]   long runs of the tests of what is promised: random histories, power cuts, kills; and what they counted
       --minutes N   for so long (10 if not given), and what compiling takes
-      --seed S      one seed of each instead, and what happens in it
+      --seed S      from this seed on; without --minutes: that one of each alone, and what happens in it
   bench [OPTIONS]   measure Bifold beside rsync and Unison, on this machine and in this run
       --only LIST   some of: small,unchanged,large,memory,latency,idle
       --tools LIST  some of: bifold,rsync,unison

@@ -1,13 +1,14 @@
 //! The power fails between any two things that the program asks of the disk. It works on a disk of our own (`bifold-testcut`), which forgets
 //! what was not synced; then it is started again, and all must end as if nothing had been.
 //!
-//! A run takes some of all states; `BIFOLD_CUTS=N` takes N of each workload, `BIFOLD_CUTS=all` all of them (an hour), and `BIFOLD_SEED`
-//! other random ones. With `--nocapture` they say how many there were.
+//! A run takes some of all states; `BIFOLD_CUTS=N` takes N of each workload, `BIFOLD_CUTS=all` all of them, and some 10,000
+//! of those that are cut twice (17 minutes), and `BIFOLD_SEED` other random ones. With `--nocapture` they say how many there were.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests"
 )]
@@ -427,8 +428,14 @@ fn losses(seed: u64) -> Vec<Loss> {
     losses
 }
 
-/// States in which a power cut may leave a disk, each once: so many, from all parts of the recording, or all.
-fn states(recording: &Recording, count: Option<usize>) -> Vec<State> {
+/// How many points states are of.
+fn points_of(states: &[State]) -> usize {
+    states.iter().map(|(point, _)| point).collect::<HashSet<_>>().len()
+}
+
+/// States in which a power cut may leave a disk, each once: so many, from all parts of the recording, or all. And of how many points
+/// they are: what is left after several of them may be the same.
+fn states(recording: &Recording, count: Option<usize>) -> (Vec<State>, usize) {
     let losses = losses(seed());
     let points = recording.steps.len() + 1;
     let all: Vec<State> = match count {
@@ -440,10 +447,11 @@ fn states(recording: &Recording, count: Option<usize>) -> Vec<State> {
             .map(|i| ((i + 1) * points / (count + 1), losses[i % losses.len()]))
             .collect(),
     };
-    let mut seen = HashSet::new();
-    all.into_iter()
-        .filter(|(point, loss)| seen.insert(after(recording, *point, *loss).print()))
-        .collect()
+    let (points, mut seen) = (points_of(&all), HashSet::new());
+    let different = all
+        .into_iter()
+        .filter(|(point, loss)| seen.insert(after(recording, *point, *loss).print()));
+    (different.collect(), points)
 }
 
 /// The last steps before a cut, for people.
@@ -513,14 +521,14 @@ fn with_disks(work: impl FnOnce(&World) + Send) {
     });
 }
 
-/// Fails if something is wrong.
-fn report(what: &str, points: usize, tried: usize, wrong: &[String], start: Instant) {
-    let possible = points * losses(0).len();
+/// Tells at how many of the points the power was cut, and how many different states that left; fails if something is wrong with one.
+fn report(what: &str, points: usize, cut: usize, tried: usize, wrong: &[String], start: Instant) {
     eprintln!(
-        "{what}: {points} cut points, {possible} states; {tried} different ones tried, {} wrong; {:.1?}",
+        "{what}: the power was cut at {cut} of {points} points; {tried} different states tried, {} wrong; {:.1?}",
         wrong.len(),
         start.elapsed()
     );
+    println!("{what}, counted: {cut} cut points, {tried} crashes");
     let some = wrong.len().min(20);
     assert!(
         wrong.is_empty(),
@@ -534,9 +542,10 @@ fn cut(workload: &Workload) {
     with_disks(|world| {
         let start = Instant::now();
         let uncut = record(world, workload);
-        let states = states(&uncut.recording, tries());
+        let (states, cut) = states(&uncut.recording, tries());
         let wrong = try_all(world, &uncut, &states, false);
-        report(workload.name, uncut.recording.steps.len() + 1, states.len(), &wrong, start);
+        let points = uncut.recording.steps.len() + 1;
+        report(workload.name, points, cut, states.len(), &wrong, start);
     });
 }
 
@@ -578,8 +587,8 @@ fn power_fails_again() {
         let mut uncut = record(world, &EVERYDAY);
         // Of many, every so many-th.
         let (first, then) = tries().map_or((120, 120), |few| (few.div_ceil(8), 8));
-        let (mut points, mut tried, mut wrong) = (0, 0, Vec::new());
-        for (count, loss) in states(&uncut.recording, Some(first)) {
+        let (mut points, mut cut, mut tried, mut wrong) = (0, 0, 0, Vec::new());
+        for (count, loss) in states(&uncut.recording, Some(first)).0 {
             let once = after(&uncut.recording, count, loss);
             let disk = Mounted::new(&world.at("disk"), &once).unwrap();
             let mut watched = Watched::start(sync_command(world).stdout(Stdio::null())).unwrap();
@@ -588,13 +597,14 @@ fn power_fails_again() {
             drop(disk);
             points += recording.steps.len() + 1;
             let before = std::mem::replace(&mut uncut.recording, recording);
-            let states = states(&uncut.recording, Some(then));
+            let (states, some) = states(&uncut.recording, Some(then));
+            cut += some;
             tried += states.len();
             let what = |e| format!("first after {count} steps, lost {loss:?}; then {e}");
             wrong.extend(try_all(world, &uncut, &states, false).into_iter().map(what));
             uncut.recording = before;
         }
-        report("cut twice", points, tried, &wrong, start);
+        report("cut twice", points, cut, tried, &wrong, start);
     });
 }
 
@@ -758,17 +768,17 @@ fn power_fails_in_a_device_that_receives() {
         let its = uncut.recording.owned(&["right", "home-right"]);
         let (points, losses) = (uncut.recording.steps.len() + 1, losses(seed()));
         let count = tries().map_or(points, |few| few.div_ceil(3));
-        let (mut tried, mut wrong) = (0, Vec::new());
+        let (mut tried, mut wrong) = (HashSet::new(), Vec::new());
         for i in 0..count {
             let (point, loss) = ((i + 1) * points / (count + 1), losses[i % losses.len()]);
             let left = after_in_one(&uncut.recording, point, loss, &its);
-            tried += 1;
+            tried.insert(point);
             if let Err(e) = uncut.restart_devices(world, &left) {
                 let steps = last_steps(&uncut.recording, point);
                 wrong.push(format!("after {point} steps, lost {loss:?}: {e}\n{steps}"));
             }
         }
-        report(DEVICES.name, points, tried, &wrong, start);
+        report(DEVICES.name, points, tried.len(), count, &wrong, start);
     });
 }
 
@@ -794,7 +804,7 @@ fn a_program_that_forgets_to_sync_is_found_out() {
             _ => true,
         });
         assert!(uncut.recording.steps.len() < before, "it synced something");
-        let mut states = states(&uncut.recording, Some(130));
+        let (mut states, _) = states(&uncut.recording, Some(130));
         states.retain(|(_, loss)| matches!(loss, Loss::Bytes | Loss::Lengths));
         let wrong = try_all(world, &uncut, &states, true);
         eprintln!(

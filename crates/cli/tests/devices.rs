@@ -115,6 +115,13 @@ fn tickets_end() {
     d.join(&format!("bifold:join/{many}"));
     assert!(!world.exists("dora/.bifold/join"));
     assert_same(&[&a, &b, &c, &d]);
+    // Who takes a device out ends all that were given out.
+    let open = a.ticket(&["--uses", "3"]);
+    a.ask(&["device", "remove", "dora"]);
+    let e = Device::new(&world, "emil");
+    let path = world.at("emil");
+    let said = e.refused(&["join", &open, path.to_str().unwrap()]);
+    assert!(said.contains("not known"), "{said}");
 }
 
 #[test]
@@ -437,15 +444,20 @@ fn a_copied_device_is_noticed() {
     b.start();
     b.sees("anna", true);
     let copy = Device::new(&world, "copy");
-    until("one of the two says so", || {
+    until("both say so", || {
         [&b, &copy]
             .iter()
-            .any(|d| d.json(&["status"])["why"].as_str().is_some_and(|why| why.contains("copy")))
+            .all(|d| d.json(&["status"])["why"].as_str().is_some_and(|why| why.contains("copy")))
     });
+    // (Each looks at its disk; and there is time for what is not to come.)
     copy.put("from the copy", "x");
+    b.put("from ben", "x");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(!world.exists("anna/from the copy") && !world.exists("anna/from ben"));
     drop(copy);
     a.put("doc", "two");
-    assert_eq!(a.text("doc"), "two");
+    b.gets("doc", "two");
+    a.gets("from ben", "x");
 }
 
 #[test]

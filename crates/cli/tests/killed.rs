@@ -1,6 +1,12 @@
 //! The program is stopped, or killed as by a power cut, at any moment; meanwhile someone works on both sides.
 #![cfg(unix)]
-#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod world;
 
@@ -135,6 +141,7 @@ fn daemons_killed_while_someone_works() {
     for _ in 0..60 {
         user.act();
     }
+    let mut crashes = 0;
     for _ in 0..kills() {
         let until = Instant::now() + Duration::from_millis(20 + user.random.below(500) as u64);
         while Instant::now() < until {
@@ -148,6 +155,7 @@ fn daemons_killed_while_someone_works() {
         };
         for device in &mut devices[which.clone()] {
             device.kill();
+            crashes += 1;
         }
         for _ in 0..user.random.below(10) {
             user.act();
@@ -157,6 +165,7 @@ fn daemons_killed_while_someone_works() {
         }
     }
     decide_all(&world, &devices);
+    println!("counted: {} operations, {crashes} crashes", user.acts);
     let lost = user.lost();
     assert!(lost.is_empty(), "lost of {}: {lost:#?}", user.contents());
 }

@@ -1,15 +1,21 @@
 //! What three devices with real daemons show is explained by what they told each other (`bifold_testkit::mysteries`). Each change of a
 //! file is one step of the file system, so that what it replaced is known for sure. `BIFOLD_HISTORIES=200` takes the time for so many
-//! traces; `BIFOLD_SEED=7` plays one, and tells it.
+//! traces; `BIFOLD_SEED=7` plays one, and tells it; both: so many from there.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod world;
 
 use bifold_testkit::mysteries::generate::{Shape, generate};
 use bifold_testkit::mysteries::play::{Failed, Spoil, Spoilt, Stage, Wrong, play};
 use bifold_testkit::mysteries::shrink::shrink;
-use bifold_testkit::mysteries::{DEVICES, Deed, FILES, How, Settled, Value, bytes_of, tell, value_of};
+use bifold_testkit::mysteries::{Counts, DEVICES, Deed, FILES, How, Settled, Trace, Value, bytes_of, tell, value_of};
 use bifold_testkit::random::Random;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,23 +254,28 @@ impl Stage for Playing<'_, '_> {
 }
 
 /// Plays deeds, and tells what came of it.
-fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<String, Failed> {
+fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<(Trace, String), Failed> {
     let (trace, pulls) = play(&mut stage, deeds).map_err(|failed| *failed)?;
     let pulls: Vec<String> = pulls
         .iter()
         .map(|pull| format!("before {}: {pull}\n", pull.before + 1))
         .collect();
-    Ok(format!("{}{}", tell(&trace), pulls.concat()))
+    let told = format!("{}{}", tell(&trace), pulls.concat());
+    Ok((trace, told))
 }
 
 #[test]
 fn no_mysteries_among_daemons() {
     let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let long = number("BIFOLD_SEED").or(number("BIFOLD_HISTORIES")).is_some();
-    let (mut seeds, tells) = match number("BIFOLD_SEED") {
-        Some(seed) => (seed..seed + 1, true),
-        None => (1..1 + number("BIFOLD_HISTORIES").unwrap_or(FEW), false),
+    let (mut seeds, tells) = match (number("BIFOLD_SEED"), number("BIFOLD_HISTORIES")) {
+        (Some(seed), None) => (seed..seed + 1, true),
+        (first, many) => {
+            let first = first.unwrap_or(1);
+            (first..first + many.unwrap_or(FEW), false)
+        }
     };
+    let mut counts = Counts::default();
     let mut failed = Vec::new();
     let begun = Instant::now();
     let is_over = || !long && begun.elapsed() > SHORT;
@@ -274,8 +285,12 @@ fn no_mysteries_among_daemons() {
         for seed in seeds.by_ref().take(MANY as usize).take_while(|_| !is_over()) {
             let deeds = generate(seed, &SHAPE);
             match try_play(Playing::new(&mut fleet, seed), &deeds) {
-                Ok(told) if tells => eprintln!("{told}"),
-                Ok(_) => {}
+                Ok((trace, told)) => {
+                    counts.add(&trace);
+                    if tells {
+                        eprintln!("{told}");
+                    }
+                }
                 Err(first) => {
                     failed.push(seed);
                     eprintln!("seed {seed}:\n{first}\n");
@@ -293,6 +308,7 @@ fn no_mysteries_among_daemons() {
             }
         }
     }
+    println!("counted: {}", counts.in_short("crashes"));
     assert!(failed.is_empty(), "these seeds failed: {failed:?}");
 }
 

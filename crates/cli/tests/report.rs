@@ -251,10 +251,14 @@ fn a_long_list_is_cut() {
 #[test]
 fn names_cannot_talk_to_the_terminal() {
     let world = World::new();
-    let name = "a\u{1b}[31m\r\nb\u{7}";
+    let name = "a\u{1b}[31m\r\nb\u{7}\u{202e}txt\u{2066}";
     world.put(format!("left/{name}"), "one");
     world.put(format!("right/{name}"), "two");
     world.put("left/x\u{1b}]0;title\u{7}", "new");
     let run = world.sync::<&str>([]);
-    assert!(!run.out.contains(['\u{1b}', '\u{7}', '\r']), "{:?}", run.out);
+    assert!(
+        !run.out.contains(['\u{1b}', '\u{7}', '\r', '\u{202e}', '\u{2066}']),
+        "{:?}",
+        run.out
+    );
 }

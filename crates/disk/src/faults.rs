@@ -10,6 +10,8 @@ pub enum Fault {
     RemovesAtOnce,
     /// What cannot be looked at is not there.
     ErrorsAreAbsence,
+    /// What was put in place is noted before it is synced, and never is.
+    NotedUnsynced,
 }
 
 #[cfg(feature = "faults")]

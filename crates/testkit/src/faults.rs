@@ -6,8 +6,6 @@ use std::cell::Cell;
 /// One rule that is broken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
-    /// To wait for the disk is to wait for nothing.
-    NoSync,
     /// A commit without news of nodes is never waited for: what others were told that a disk shows can be lost in a power cut.
     AcksUnsynced,
 }

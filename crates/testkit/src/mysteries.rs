@@ -111,6 +111,38 @@ pub enum Step {
 /// Steps, in their order.
 pub type Trace = Vec<Step>;
 
+/// What traces had in them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    traces: u64,
+    operations: u64,
+    kills: u64,
+    partitions: u64,
+}
+
+impl Counts {
+    /// Counts one more trace.
+    pub fn add(&mut self, trace: &Trace) {
+        let of = |is: fn(&Step) -> bool| trace.iter().filter(|step| is(step)).count() as u64;
+        self.traces += 1;
+        self.operations += of(|step| matches!(step, Step::Read(..) | Step::Write(..) | Step::Delete(..)));
+        self.kills += of(|step| matches!(step, Step::Killed(_)));
+        self.partitions += of(|step| matches!(step, Step::Away(_)));
+    }
+
+    /// Numbers and what they count, to be added up with those of other tests; `ends` is a word for what ended programs.
+    #[must_use]
+    pub fn in_short(&self, ends: &str) -> String {
+        let Counts {
+            traces,
+            operations,
+            kills,
+            partitions,
+        } = self;
+        format!("{traces} histories, {operations} operations, {kills} {ends}, {partitions} partitions")
+    }
+}
+
 /// A value, or nothing, for people.
 pub(crate) struct Told(pub(crate) Option<Value>);
 

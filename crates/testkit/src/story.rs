@@ -10,6 +10,7 @@ mod token;
 
 use std::fmt;
 
+pub(crate) use parse::order;
 pub use play::{Stage, play};
 pub use simulated::play_simulated;
 pub(crate) use simulated::{do_act, set};

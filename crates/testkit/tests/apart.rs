@@ -2,7 +2,12 @@
 //! time for so many, from seed 1, or `BIFOLD_SEED`; `BIFOLD_SEED=7` alone plays that one; `BIFOLD_THREADS=1` has one core do it. What
 //! fails is made short, and told as a story; with `BIFOLD_TRACE=1` all that was done in it is told, too.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "in a test a panic is a failed test"
+)]
 
 use bifold_disk::apply::Applied;
 use bifold_disk::scan::Scope;
@@ -161,6 +166,25 @@ fn histories_that_failed_once() {
     }
 }
 
+/// Those of `tests/histories/`.
+#[test]
+fn histories_that_are_kept() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/histories");
+    let mut played = 0;
+    for entry in std::fs::read_dir(kept).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let history: History = text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let broken = play(&history, false).broken;
+        assert_eq!(broken, None, "{}", path.display());
+        played += 1;
+    }
+    assert!(played > 0, "{kept} is empty");
+}
+
 #[test]
 fn random_histories_of_devices_apart() {
     let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
@@ -199,6 +223,7 @@ fn random_histories_of_devices_apart() {
         "{counts}; {seconds:.1} s, {:.0} operations a second",
         counts.operations as f64 / seconds
     );
+    println!("counted: {}", counts.in_short());
     for (history, broken) in failed.values().take(3) {
         let (short, broken) = shrink(history, broken, TRIES);
         eprintln!("\n{}", told(&short, &broken));

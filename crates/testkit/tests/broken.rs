@@ -65,6 +65,9 @@ fn is_caught(planted: Planted, near: u64, most_lines: Option<usize>) {
     let lines = story.lines().count();
     let is_short = most_lines.is_none_or(|most| lines <= most);
     assert!(given.is_some() || is_short, "{lines} lines are no short story");
+    // What is told is all that is needed to play it again.
+    let read: History = story.parse().unwrap();
+    assert_eq!(play(&read, false).broken.map(|broken| broken.rule), Some(shown.rule));
     // It is this fault, and no other.
     plant(Planted::Nothing);
     let sound = play(&short, false);
@@ -93,7 +96,7 @@ fn an_error_taken_for_absence_is_caught() {
 
 #[test]
 fn a_forgotten_sync_is_caught() {
-    is_caught(Planted::World(bifold_testkit::faults::Fault::NoSync), 10, Some(16));
+    is_caught(Planted::Disk(bifold_disk::faults::Fault::NotedUnsynced), 1, Some(16));
 }
 
 #[test]

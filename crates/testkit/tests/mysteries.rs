@@ -1,14 +1,19 @@
 //! What three simulated devices show is explained by what they told each other. `BIFOLD_HISTORIES=10000` takes the time for so many
-//! traces; `BIFOLD_SEED=7` plays one, and tells it.
+//! traces; `BIFOLD_SEED=7` plays one, and tells it; both: so many from there.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "in a test a panic is a failed test"
+)]
 
 use bifold_testkit::disk::{SimFs, Thing, Traits};
 use bifold_testkit::mysteries::explain::Why;
 use bifold_testkit::mysteries::generate::{Shape, generate};
 use bifold_testkit::mysteries::play::{Failed, Spoil, Spoilt, Stage, Wrong, play};
 use bifold_testkit::mysteries::shrink::shrink;
-use bifold_testkit::mysteries::{DEVICES, Deed, FILES, How, STRANGE, Settled, Value, bytes_of, tell, value_of};
+use bifold_testkit::mysteries::{Counts, DEVICES, Deed, FILES, How, STRANGE, Settled, Trace, Value, bytes_of, tell, value_of};
 use bifold_testkit::random::Random;
 use bifold_testkit::world::{Mode, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,7 +188,7 @@ impl Stage for Simulated {
 }
 
 /// Plays deeds; a panic in it is a failure too.
-fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<String, Failed> {
+fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<(Trace, String), Failed> {
     let played = catch_unwind(AssertUnwindSafe(|| play(&mut stage, deeds)));
     match played {
         Ok(Ok((trace, pulls))) => {
@@ -191,7 +196,8 @@ fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<String, Failed> {
                 .iter()
                 .map(|pull| format!("before {}: {pull}\n", pull.before + 1))
                 .collect();
-            Ok(format!("{}{}", tell(&trace), pulls.concat()))
+            let told = format!("{}{}", tell(&trace), pulls.concat());
+            Ok((trace, told))
         }
         Ok(Err(failed)) => Err(*failed),
         Err(_) => Err(Failed {
@@ -204,12 +210,16 @@ fn try_play(mut stage: impl Stage, deeds: &[Deed]) -> Result<String, Failed> {
 #[test]
 fn no_mysteries_in_the_simulated_world() {
     let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let (seeds, tells) = match number("BIFOLD_SEED") {
-        Some(seed) => (seed..seed + 1, true),
-        None => (1..1 + number("BIFOLD_HISTORIES").unwrap_or(FEW), false),
+    let (seeds, tells) = match (number("BIFOLD_SEED"), number("BIFOLD_HISTORIES")) {
+        (Some(seed), None) => (seed..seed + 1, true),
+        (first, many) => {
+            let first = first.unwrap_or(1);
+            (first..first + many.unwrap_or(FEW), false)
+        }
     };
     let next = AtomicU64::new(seeds.start);
     let failed: Mutex<Vec<u64>> = Mutex::default();
+    let counts = Mutex::new(Counts::default());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -218,8 +228,12 @@ fn no_mysteries_in_the_simulated_world() {
             }
             let deeds = generate(seed, &SHAPE);
             match try_play(Simulated::new(seed), &deeds) {
-                Ok(told) if tells => eprintln!("{told}"),
-                Ok(_) => {}
+                Ok((trace, told)) => {
+                    counts.lock().unwrap().add(&trace);
+                    if tells {
+                        eprintln!("{told}");
+                    }
+                }
                 Err(first) => {
                     if tells {
                         eprintln!("{first}");
@@ -235,6 +249,7 @@ fn no_mysteries_in_the_simulated_world() {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
         (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
+    println!("counted: {}", counts.into_inner().unwrap().in_short("restarts"));
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "these seeds failed: {failed:?}");
 }

@@ -1,10 +1,10 @@
 //! Each decoder, for a moment, with changed samples: the same as the targets of cargo-fuzz in `fuzz/`, where there is no fuzzer.
-//! `BIFOLD_FUZZ_SECONDS=600` takes the time for more, `BIFOLD_FUZZ_SEED=7` takes other ones, `BIFOLD_WRITE_CORPUS=1` writes the samples
+//! `BIFOLD_FUZZ_SECONDS=600` takes the time for more, `BIFOLD_SEED=7` takes other ones, `BIFOLD_WRITE_CORPUS=1` writes the samples
 //! into `fuzz/corpus`.
 #![allow(
     unsafe_code,
     clippy::unwrap_used,
-    clippy::print_stderr,
+    clippy::print_stdout,
     reason = "in a test a panic is a failed test"
 )]
 
@@ -101,7 +101,7 @@ fn fuzz(name: &str) {
     }
     let seconds = number("BIFOLD_FUZZ_SECONDS");
     let time = seconds.map_or(Duration::from_millis(600), Duration::from_secs);
-    let mut seed = number("BIFOLD_FUZZ_SEED").unwrap_or(1) << 32;
+    let mut seed = number("BIFOLD_SEED").unwrap_or(1) << 32;
     let (begun, first) = (Instant::now(), seed);
     while begun.elapsed() < time {
         seed += 1;
@@ -116,7 +116,7 @@ fn fuzz(name: &str) {
         };
         run(name, decoder, &bytes, seed);
     }
-    eprintln!("{name}: {} inputs", seed - first);
+    println!("{name}, counted: {} inputs", seed - first);
 }
 
 macro_rules! each {

@@ -135,7 +135,7 @@ fn every_small_history_keeps_the_invariants() {
             assert_eq!(explored.depth, bounds.depth);
         }
     }
-    println!("{states} states");
+    println!("counted: {states} states");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(!only.is_empty() || end.is_some() || states > LEAST, "only {states} states");
 }

@@ -42,6 +42,8 @@ pub struct User<'w> {
     wrote: BTreeMap<[u8; 32], String>,
     /// The longest file, in bytes.
     pub longest: usize,
+    /// How often they did something.
+    pub acts: usize,
     binned: usize,
 }
 
@@ -54,6 +56,7 @@ impl<'w> User<'w> {
             random: Random::new(seed),
             wrote: BTreeMap::new(),
             longest: 200_000,
+            acts: 0,
             binned: 0,
         }
     }
@@ -114,6 +117,7 @@ impl<'w> User<'w> {
 
     /// Does something. What does not succeed, because the program was there first, is left.
     pub fn act(&mut self) {
+        self.acts += 1;
         let side = self.side();
         match self.random.below(20) {
             0..=5 => {

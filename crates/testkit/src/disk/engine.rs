@@ -4,7 +4,6 @@ use super::faults::denied;
 use super::power::Change;
 use super::state::{Ino, Node, ROOT};
 use super::{Deed, Disk, SimFs};
-use crate::faults::{Fault, on};
 use bifold_disk::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use bifold_tree::{Names, Stat};
 use std::io;
@@ -393,9 +392,6 @@ impl Fs for SimFs {
     fn sync(&self, paths: &[&str]) -> FsResult<()> {
         self.moments.change();
         let mut disk = self.called(true)?;
-        if on(Fault::NoSync) {
-            return Ok(());
-        }
         let disk = &mut *disk;
         for path in paths {
             if let Some(ino) = disk.find(path) {

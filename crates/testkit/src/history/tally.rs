@@ -38,6 +38,32 @@ pub struct Counts {
     pub settled: u64,
 }
 
+impl Counts {
+    /// Programs that came to an end amid their work, in whatever way.
+    #[must_use]
+    pub fn crashes(&self) -> u64 {
+        self.kills + self.power_cuts + self.given_up
+    }
+
+    /// Numbers and what they count, to be added up with those of other tests.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        format!(
+            "{} histories, {} operations, {} crashes, {} disk faults, {} partitions, {} cut messages, {} doubled messages, {} clock jumps, \
+             {} restored indexes and disks",
+            self.histories,
+            self.operations,
+            self.crashes(),
+            self.disk_faults,
+            self.partitions,
+            self.cut_messages,
+            self.duplicates,
+            self.clock_jumps,
+            self.restored
+        )
+    }
+}
+
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         self.histories += other.histories;
@@ -67,7 +93,7 @@ impl fmt::Display for Counts {
             self.histories,
             self.operations,
             self.amid,
-            self.kills + self.power_cuts + self.given_up,
+            self.crashes(),
             self.kills,
             self.power_cuts,
             self.given_up,

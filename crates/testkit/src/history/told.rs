@@ -1,19 +1,29 @@
-//! A history, told in the language of stories, as far as that can say it. The rest stands in comments.
+//! A history as text: in the language of stories, with some orders more, each line with its time. `read` understands it.
 
-use super::tape::{DEVICES, Event, History, What};
+use super::tape::{At, DEVICES, Event, History, What};
 use super::{Broken, tape::Deed};
 use crate::moments::End;
-use crate::story::{Act, Ending, Order, Rule, tell};
+use crate::story::{Ending, Order, Rule, tell};
 use bifold_engine::core::Prefer;
 
-/// The lines of a history.
+/// The names of all devices that there can be.
+pub(super) fn names() -> Vec<String> {
+    DEVICES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The text of a history, and above it what it broke.
 #[must_use]
 pub fn told(history: &History, broken: &Broken) -> String {
-    let names: Vec<String> = DEVICES[..history.disks.len()].iter().map(|name| (*name).to_owned()).collect();
+    format!("# {}: {}\n{}", broken.rule, broken.what.replace('\n', " "), text_of(history))
+}
+
+/// The text of a history.
+#[must_use]
+pub fn text_of(history: &History) -> String {
+    let names = names();
     let mut lines = vec![
-        format!("# Seed {}: {}", history.seed, broken.what.replace('\n', " ")),
-        "only simulated".to_owned(),
-        format!("devices {}", names.join(" ")),
+        format!("history {}", history.seed),
+        format!("devices {}", names[..history.disks.len()].join(" ")),
     ];
     let mut say = |order: Order| lines.extend(tell(&order, &names));
     for (d, kinds) in history.disks.iter().enumerate() {
@@ -24,75 +34,63 @@ pub fn told(history: &History, broken: &Broken) -> String {
         Prefer::Both => say(Order::Prefer(Rule::Both)),
         _ => {}
     }
-    let mut deeds = history
-        .workload
-        .iter()
-        .filter(|(_, deed)| deed.device < names.len())
-        .peekable();
-    let mut amid = None;
+    let mut deeds = history.workload.iter().peekable();
     for (at, event) in &history.schedule {
-        while let Some((_, deed)) = deeds.next_if(|(when, _)| when <= at) {
-            lines.extend(deed_told(deed, amid.take(), &names));
+        while let Some((at, deed)) = deeds.next_if(|(when, _)| when <= at) {
+            lines.push(deed_told(*at, deed, &names));
         }
-        if let Event::Amid(call, touch) = event {
-            amid = Some((*call, *touch));
-        } else {
-            lines.push(event_told(event, &names));
-        }
+        lines.push(format!("@{at} {}", event_told(event, &names)));
     }
-    deeds.for_each(|(_, deed)| lines.extend(deed_told(deed, amid.take(), &names)));
-    lines.push("# in the end all is mended, and all see each other".to_owned());
-    lines.push("settle".to_owned());
+    lines.extend(deeds.map(|(at, deed)| deed_told(*at, deed, &names)));
     let mut text = lines.join("\n");
     text.push('\n');
     text
 }
 
-fn deed_told(deed: &Deed, amid: Option<(u64, bool)>, names: &[String]) -> Option<String> {
-    let device = deed.device;
-    match (&deed.what, amid) {
-        (What::Act(act), None) => tell(&Order::User(device, act.clone()), names),
-        (What::Act(act), Some((_, touch))) => {
-            let acts = Act::All(match act {
-                Act::All(acts) => acts.clone(),
-                act => vec![act.clone()],
-            });
-            let order = if touch {
-                Order::Applying(device, acts)
-            } else {
-                Order::Meanwhile(device, acts)
-            };
-            tell(&order, names)
-        }
-        (What::Decide(nth, how), _) => Some(format!("# {} decides a conflict ({nth}, {how})", names[device])),
-    }
+fn deed_told(at: At, deed: &Deed, names: &[String]) -> String {
+    let what = match &deed.what {
+        What::Act(act) => crate::story::act(act),
+        What::Decide(nth, how) => format!("decide {nth} {how}"),
+    };
+    format!("@{at} {}: {what}", names[deed.device])
 }
 
 fn event_told(event: &Event, names: &[String]) -> String {
-    let name = |d: usize| names.get(d).map_or("?", String::as_str);
-    let there = |d: usize| d < names.len();
+    let name = |d: usize| &names[d];
     let order = match *event {
-        Event::Settle => Some(Order::Settle(Ending::Well)),
-        Event::Wait(seconds) if seconds >= 0 => Some(Order::Wait(seconds)),
-        Event::Part(a, b) if there(a) && there(b) => Some(Order::Part(a, b)),
-        Event::Join(a, b) if there(a) && there(b) => Some(Order::Join(a, b)),
-        Event::Restart => Some(Order::Restart),
-        Event::Full(d, bytes) if there(d) => Some(Order::Room(d, Some(bytes))),
-        _ => None,
+        Event::Settle => Order::Settle(Ending::Well),
+        Event::Wait(seconds) => Order::Wait(seconds),
+        Event::Part(a, b) => Order::Part(a, b),
+        Event::Join(a, b) => Order::Join(a, b),
+        Event::Restart => Order::Restart,
+        Event::Full(d, bytes) => Order::Room(d, Some(bytes)),
+        Event::Go(turns) => return format!("go {turns}"),
+        Event::End(d, End::Kill, at) => return format!("kill {} {at}", name(d)),
+        Event::End(d, End::PowerCut, at) => return format!("cut {} {at}", name(d)),
+        Event::Sleep(d) => return format!("sleep {}", name(d)),
+        Event::Wake(d) => return format!("wake {}", name(d)),
+        Event::Duplicate => return "duplicate".to_owned(),
+        Event::Fetches(parts) => return format!("fetches {parts}"),
+        Event::Amid(number, false) => return format!("amid-call {number}"),
+        Event::Amid(number, true) => return format!("amid-change {number}"),
+        Event::Flaky(d, reads, writes, every) => {
+            let which = match (reads, writes) {
+                (true, false) => "reads",
+                (false, true) => "writes",
+                _ => "calls",
+            };
+            return format!("flaky {} {which} {every}", name(d));
+        }
+        Event::Slow(d, ms) => return format!("slow {} {ms}", name(d)),
+        Event::Unreadable(d, nth) => return format!("unreadable-nth {} {nth}", name(d)),
+        Event::Unwritable(d, nth) => return format!("unwritable-nth {} {nth}", name(d)),
+        Event::Heal(d) => return format!("heal {}", name(d)),
+        Event::Skew(d, seconds) => return format!("skew {} {seconds}", name(d)),
+        Event::CopyIndex(d) => return format!("copy-index {}", name(d)),
+        Event::RestoreIndex(d) => return format!("put-back-index {}", name(d)),
+        Event::LoseIndex(d) => return format!("lose-index {}", name(d)),
+        Event::CopyDisk(d) => return format!("copy-disk {}", name(d)),
+        Event::RestoreDisk(d) => return format!("put-back-disk {}", name(d)),
     };
-    if let Some(line) = order.and_then(|order| tell(&order, names)) {
-        return line;
-    }
-    match *event {
-        Event::Go(turns) => format!("# the programs do {turns} things"),
-        Event::End(d, End::Kill, at) => format!("# {} is killed at change {at} from here", name(d)),
-        Event::End(d, End::PowerCut, at) => format!("# the power of {} is cut at change {at} from here", name(d)),
-        Event::Sleep(d) => format!("# {} is switched off", name(d)),
-        Event::Wake(d) => format!("# {} is switched on", name(d)),
-        Event::Unreadable(d, n) => format!("# of what {} has, number {n} cannot be read", name(d)),
-        Event::Unwritable(d, n) => format!("# in directory number {n} of {} nothing can be changed", name(d)),
-        Event::Heal(d) => format!("# the disk of {} is mended", name(d)),
-        Event::Skew(d, seconds) => format!("# the clock of {} is wrong by {seconds} seconds", name(d)),
-        ref event => format!("# {event:?}"),
-    }
+    tell(&order, names).unwrap_or_default()
 }

@@ -44,6 +44,21 @@ impl std::str::FromStr for Story {
     }
 }
 
+/// One order, of devices with these names.
+pub(crate) fn order(line: &str, devices: &[String]) -> Result<Order> {
+    let tokens = tokens(line)?;
+    let mut words = Words {
+        tokens: &tokens,
+        at: 0,
+        devices,
+    };
+    let order = words.order()?;
+    match tokens.get(words.at) {
+        Some(token) => Err(format!("{} is too much here", show(token))),
+        None => Ok(order),
+    }
+}
+
 /// Lines, each with those that go on with it: they begin with a space.
 fn joined(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
@@ -186,17 +201,13 @@ impl Words<'_> {
             if self.take_word("pick") {
                 return Ok(Order::Pick(device, self.path()?, self.pick_side()?));
             }
-            return Ok(Order::User(device, self.act()?));
+            return Ok(Order::User(device, self.acts()?));
         }
         Ok(match word.as_str() {
             "meanwhile" | "while-applying" => {
                 let device = self.device()?;
                 self.colon()?;
-                let mut acts = vec![self.act()?];
-                while self.take_word("then") {
-                    acts.push(self.act()?);
-                }
-                let act = Act::All(acts);
+                let act = self.acts()?;
                 if word == "meanwhile" {
                     Order::Meanwhile(device, act)
                 } else {
@@ -268,6 +279,15 @@ impl Words<'_> {
             }
         }
         self.device().map(Rule::Device)
+    }
+
+    /// What is done, or several things, one after the other.
+    fn acts(&mut self) -> Result<Act> {
+        let mut acts = vec![self.act()?];
+        while self.take_word("then") {
+            acts.push(self.act()?);
+        }
+        Ok(if acts.len() == 1 { acts.remove(0) } else { Act::All(acts) })
     }
 
     fn act(&mut self) -> Result<Act> {

@@ -8,14 +8,7 @@ pub fn tell(order: &Order, devices: &[String]) -> Option<String> {
     let name = |d: &usize| devices[*d].as_str();
     Some(match order {
         Order::Disk(d, kind) => disk(name(d), *kind),
-        Order::User(d, act) => match act {
-            // (One line for each: only what happens meanwhile can have several.)
-            Act::All(acts) => {
-                let lines = acts.iter().map(|act| format!("{}: {}", name(d), self::act(act)));
-                lines.collect::<Vec<_>>().join("\n")
-            }
-            act => format!("{}: {}", name(d), self::act(act)),
-        },
+        Order::User(d, act) => format!("{}: {}", name(d), self::act(act)),
         Order::Meanwhile(d, act) => format!("meanwhile {}: {}", name(d), self::act(act)),
         Order::Applying(d, act) => format!("while-applying {}: {}", name(d), self::act(act)),
         Order::Settle(Ending::Well) => "settle".to_owned(),
@@ -161,9 +154,6 @@ mod tests {
         assert!(told.contains("\"12 by ben \" x 40"), "{told}");
         let understood: Story = told.parse().unwrap();
         let lines: Vec<Order> = understood.lines.into_iter().map(|line| line.order).collect();
-        // (What happens meanwhile is a list, if only of one.)
-        let mut meant = orders.to_vec();
-        meant[4] = Order::Meanwhile(0, Act::All(vec![Act::Touch("t".into(), 5_000_000_000)]));
-        assert_eq!(lines, meant);
+        assert_eq!(lines, orders);
     }
 }
