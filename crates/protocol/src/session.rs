@@ -181,7 +181,7 @@ impl Session {
                 let me = replica.id();
                 let told = heard.get(&me).copied();
                 // (Of who may read only it is not believed.)
-                let put_back = have.time(me) > replica.have().time(me) || told.is_some_and(|told| told > replica.sequence());
+                let put_back = !replica.may_have_given(have.time(me)) || told.is_some_and(|told| told > replica.sequence());
                 if put_back && !self.peer_reads {
                     return Err(Refused::PutBack);
                 }
@@ -215,7 +215,11 @@ impl Session {
                     return Err(Refused::PutBack);
                 }
                 for node in nodes {
-                    handled.changed |= replica.receive(node, wall_ms)?;
+                    let received = replica.receive(node, wall_ms);
+                    if received.is_err() && handled.changed {
+                        replica.received_some();
+                    }
+                    handled.changed |= received?;
                 }
                 if let Some(complete) = complete {
                     replica.received_all(&complete.have, &complete.acks);

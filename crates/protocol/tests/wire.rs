@@ -111,6 +111,29 @@ fn an_index_that_was_put_back_is_noticed() {
     let mut restored = replica(1);
     observe(&mut restored, &names(0, 2), 9);
     assert_eq!(talk(&mut restored, &mut b), Err(Refused::PutBack));
+    // Also when it has written as much since, and later.
+    let mut restored = replica(1);
+    observe(&mut restored, &names(0, 4), 20);
+    assert!(restored.sequence() >= a.sequence() && restored.have().time(ReplicaId(1)) > a.have().time(ReplicaId(1)));
+    assert_eq!(talk(&mut restored, &mut b), Err(Refused::PutBack));
+}
+
+/// What came before something that cannot be is here, and others have to be told of it: `have` alone does not say so.
+#[test]
+fn what_came_before_a_refused_node_is_told_on() {
+    let (mut a, mut b, mut c) = (replica(1), replica(2), replica(3));
+    observe(&mut a, &names(0, 2), 10);
+    let mut nodes: Vec<_> = a.changed_since(0).to_vec();
+    let mut bad = nodes[1].as_ref().clone();
+    bad.places.clear();
+    nodes[1] = Arc::new(bad);
+    let mut end = Session::new();
+    end.handle(&mut b, &Session::new().poll(&a, false).unwrap(), 10).unwrap();
+    let some = Message::Records { nodes, complete: None };
+    assert!(matches!(end.handle(&mut b, &some, 10), Err(Refused::Malformed(_))));
+    assert_eq!(b.node_count(), 1);
+    talk(&mut b, &mut c).unwrap();
+    assert_eq!(c.node_count(), 1);
 }
 
 /// What was shown here is forgotten by others, once all have shown it. So it is no use to go on with an index that knows of less.

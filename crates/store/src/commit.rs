@@ -99,8 +99,20 @@ impl Tx<'_> {
             dropped,
             records,
             removed,
-            ..
+            times,
+            times_from,
+            state: _,
         } = changes;
+        let mut put_time = self.statement("INSERT OR IGNORE INTO time (replica, time) VALUES (?1, ?2)")?;
+        for time in times {
+            self.done(put_time.execute(params![key, *time as i64]))?;
+        }
+        if !times.is_empty() {
+            self.run(
+                "DELETE FROM time WHERE replica = ?1 AND time < ?2",
+                params![key, *times_from as i64],
+            )?;
+        }
         let mut drop_node = self.statement("DELETE FROM node WHERE replica = ?1 AND id = ?2")?;
         for id in dropped {
             self.done(drop_node.execute(params![key, node_key(*id)]))?;

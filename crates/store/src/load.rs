@@ -67,6 +67,12 @@ impl Store {
             };
             replica.load(state, nodes, records)
         };
+        let times: Vec<i64> = self.sql(|c| {
+            c.prepare_cached("SELECT time FROM time WHERE replica = ?1")?
+                .query_map([key], |row| row.get(0))?
+                .collect()
+        })?;
+        replica.load_times(times.into_iter().map(|time| time as u64));
         self.shrink()?;
         match (trouble.into_inner(), loaded) {
             (Some(trouble), _) => Err(trouble),

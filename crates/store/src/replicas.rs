@@ -297,6 +297,7 @@ impl Tx<'_> {
             "DELETE FROM record WHERE replica = ?1",
             "DELETE FROM history WHERE replica = ?1",
             "DELETE FROM log WHERE replica = ?1",
+            "DELETE FROM time WHERE replica = ?1",
             "DELETE FROM replica WHERE key = ?1",
         ] {
             self.run(sql, [key])?;

@@ -595,7 +595,7 @@ fn node(source: &mut Source<'_>, clock: u64, ids: &[NodeId], nodes: &BTreeMap<No
             register: value.register(),
             dot: written,
         }) {
-            node.write(written, value, &of_one);
+            node.write(written, value, &of_one, &[]);
         }
     }
     // Mostly it is one that can be.
@@ -613,6 +613,7 @@ fn node(source: &mut Source<'_>, clock: u64, ids: &[NodeId], nodes: &BTreeMap<No
                     name,
                 }),
                 &[],
+                &[],
             );
         }
         if node.contents.is_empty() {
@@ -621,7 +622,7 @@ fn node(source: &mut Source<'_>, clock: u64, ids: &[NodeId], nodes: &BTreeMap<No
                 Kind::File => crate::peer::content(b"x"),
                 Kind::Link => Content::Link { target: "x".into() },
             };
-            node.write(written, bifold_tree::Value::Content(content), &[]);
+            node.write(written, bifold_tree::Value::Content(content), &[], &[]);
         }
     }
     if matches!(node.check(), Err(Malformed::Order)) && source.flag() {

@@ -336,7 +336,8 @@ impl Replica {
         let dot = self.tick(wall_ms);
         for (ix, value, over) in values {
             let mut node = self.nodes.node(ix).as_ref().clone();
-            node.write(dot, value, &over);
+            let doomed = self.nodes.doomed(&node);
+            node.write(dot, value, &over, &doomed);
             self.replace(ix, Arc::new(node));
         }
         self.refresh();
@@ -381,7 +382,8 @@ impl Replica {
             let mut node = self.nodes.node(ix).as_ref().clone();
             let places = node.heads().filter(|h| h.register == Register::Place);
             let over: Heads = places.chain(self.nodes.settled(ix, Register::Place)).collect();
-            node.write(dot, Value::Place(place), &over);
+            let doomed = self.nodes.doomed(&node);
+            node.write(dot, Value::Place(place), &over, &doomed);
             self.replace(ix, Arc::new(node));
         }
         self.refresh();
@@ -453,7 +455,7 @@ impl Replica {
         };
         let over: Heads = lost.iter().chain([&newest]).map(head).collect();
         let dot = self.tick(wall_ms);
-        node.write(dot, Value::Content(content), &over);
+        node.write(dot, Value::Content(content), &over, &[]);
         self.replace(ix, Arc::new(node));
         self.refresh();
         true
@@ -480,7 +482,8 @@ impl Replica {
         let heads = node.heads().filter(|h| h.register == Register::Content);
         let over: Heads = heads.chain(self.nodes.settled(ix, Register::Content)).collect();
         let dot = self.tick(wall_ms);
-        let anew = node.write(dot, Value::Content(content), &over);
+        let doomed = self.nodes.doomed(&node);
+        let anew = node.write(dot, Value::Content(content), &over, &doomed);
         self.replace(ix, Arc::new(node));
         // The disk shows just what was written.
         if let Some(record) = self.nodes.record(ix).map(RecordId)
@@ -533,10 +536,11 @@ impl Replica {
                 name: name.clone(),
             }),
             &[],
+            &[],
         );
-        new.write(dot, Value::Content(content.clone()), &[]);
+        new.write(dot, Value::Content(content.clone()), &[], &[]);
         if old.executable() {
-            new.write(dot, Value::Mode(true), &[]);
+            new.write(dot, Value::Mode(true), &[], &[]);
         }
         self.add_own(new);
         self.refresh();

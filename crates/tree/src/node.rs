@@ -246,8 +246,10 @@ impl Node {
 
     /// Writes a value in place of the heads `over`: those that the writer had seen, and no others. Where these are of another
     /// register as well, the newest place or content that stays there is written anew: what is dropped always has a successor in its
-    /// register, so that two replicas that drop each what the other keeps are not left with nothing. Returns what was written anew.
-    pub fn write(&mut self, dot: Dot, value: Value, over: &[Head]) -> Heads {
+    /// register, so that two replicas that drop each what the other keeps are not left with nothing. That is the newest of those that
+    /// no deletion has seen, as long as there are any: the others are `doomed`, and do not come back by it. Returns what was written
+    /// anew.
+    pub fn write(&mut self, dot: Dot, value: Value, over: &[Head], doomed: &[Head]) -> Heads {
         let written = value.register();
         let all = (on(Fault::EditsReplaceAll) && written == Register::Content)
             || (on(Fault::MovesReplaceAll) && written == Register::Place);
@@ -260,11 +262,12 @@ impl Node {
         retain(&mut self.gones, kept(Register::Gone));
         let mut anew = Heads::new();
         let mut renewed = |register, old: Option<Dot>| anew.extend(old.map(|dot| Head { register, dot }));
+        let open = |register| move |d: Dot| !doomed.contains(&Head { register, dot: d });
         if lost_places {
-            renewed(Register::Place, renew(&mut self.places, dot));
+            renewed(Register::Place, renew(&mut self.places, open(Register::Place), dot));
         }
         if lost_contents {
-            renewed(Register::Content, renew(&mut self.contents, dot));
+            renewed(Register::Content, renew(&mut self.contents, open(Register::Content), dot));
         }
         match value {
             Value::Place(v) => insert(&mut self.places, dot, v),
@@ -410,7 +413,9 @@ impl<T> Values<T> for SmallVec<[Written<T>; 1]> {
     }
 }
 
+/// (One write of a scan is another's successor, where both are to one register.)
 fn insert<T>(values: &mut impl Values<T>, dot: Dot, value: T) {
+    values.keep(&mut |d| d != dot);
     let at = values.slice().partition_point(|(d, _)| *d < dot);
     values.insert_at(at, (dot, value));
 }
@@ -422,9 +427,11 @@ fn retain<T>(values: &mut impl Values<T>, keep: impl Fn(Dot) -> bool) -> bool {
     values.slice().len() < before
 }
 
-/// Gives the newest value another dot. Returns the one that it had.
-fn renew<T: Clone>(values: &mut impl Values<T>, dot: Dot) -> Option<Dot> {
-    let (old, value) = values.slice().last().cloned()?;
+/// Gives the newest value, of those that are open if there are any, another dot. Returns the one that it had.
+fn renew<T: Clone>(values: &mut impl Values<T>, is_open: impl Fn(Dot) -> bool, dot: Dot) -> Option<Dot> {
+    let all = values.slice();
+    let newest = all.iter().rfind(|(d, _)| is_open(*d)).or(all.last());
+    let (old, value) = newest.cloned()?;
     values.keep(&mut |d| d != old);
     insert(values, dot, value);
     Some(old)

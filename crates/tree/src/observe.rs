@@ -235,7 +235,8 @@ impl<'a> Observing<'a> {
         let all_seen = self.replica.records.get(id).and_then(|r| r.seen(ix)) == Some(&Seen::Everything);
         let nodes = &self.replica.nodes;
         let node = self.written.entry(ix).or_insert_with(|| nodes.node(ix).as_ref().clone());
-        let anew = node.write(dot, value, over);
+        let doomed = nodes.doomed(nodes.node(ix));
+        let anew = node.write(dot, value, over, &doomed);
         if !all_seen {
             let renewed = |mut head: Head| {
                 if anew.contains(&head) {
@@ -418,7 +419,8 @@ impl<'a> Observing<'a> {
             seen.retain(|h| this.node(n).has(*h));
             seen
         };
-        let says_so = same.iter().any(|s| !s.is_empty())
+        let shown = |n: &Ix, same: &Heads| same.iter().any(|h| !doomed(self, *n, *h));
+        let says_so = members.iter().zip(&same).any(|(n, same)| shown(n, same))
             && members.iter().zip(&same).all(|(n, same)| {
                 let mut seen = still(self, *n).into_iter();
                 seen.all(|h| same.contains(&h) || doomed(self, *n, h))
@@ -690,7 +692,7 @@ impl<'a> Observing<'a> {
             parent: self.canonical(record.parent),
             name,
         };
-        node.write(dot, Value::Place(place), &[]);
+        node.write(dot, Value::Place(place), &[], &[]);
         let content = match &record.bytes {
             Bytes::Dir => Content::Dir,
             Bytes::Link(target) => Content::Link { target: target.clone() },
@@ -701,9 +703,9 @@ impl<'a> Observing<'a> {
                 base: None,
             },
         };
-        node.write(dot, Value::Content(content), &[]);
+        node.write(dot, Value::Content(content), &[], &[]);
         if record.exec {
-            node.write(dot, Value::Mode(true), &[]);
+            node.write(dot, Value::Mode(true), &[], &[]);
         }
         self.operations += 2 + usize::from(record.exec);
         let ix = self.replica.add_own(node);

@@ -18,7 +18,7 @@ use crate::view::{Bytes, FileKey, Fingerprint, Names};
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// How far ahead of this replica's clock a received time may be, in milliseconds: a clock that is wrong by years must not
@@ -26,6 +26,9 @@ use std::sync::Arc;
 pub const MAX_AHEAD_MS: u64 = 100 * 366 * 24 * 3600 * 1000;
 /// No write has a time beyond this one: it could not be told from one that comes after it.
 pub const MAX_TIME_MS: u64 = 1 << 53;
+
+/// So many of its own last times a replica knows.
+const MAX_TIMES: usize = 4096;
 
 /// A replica of a folder. Its clock is hybrid: each scan's time is the wall clock's in milliseconds, but always more than
 /// every time that was seen before.
@@ -62,6 +65,11 @@ pub struct Replica {
     left: HashMap<Ix, Arc<Vector>>,
     /// The state that the index has.
     saved: ReplicaState,
+    /// The last times that this replica gave, oldest first: from the first of them on no other time is one of its writes. (Before all
+    /// stands 0. An index of before these were kept has none.)
+    times: VecDeque<u64>,
+    /// From here on the index does not have them.
+    times_unsaved: u64,
 }
 
 /// What a record is, for the index.
@@ -122,6 +130,10 @@ pub struct Changes {
     pub removed: Vec<RecordId>,
     /// The rest.
     pub state: ReplicaState,
+    /// Times that the replica gave since.
+    pub times: Vec<u64>,
+    /// The first of its times that are still kept.
+    pub times_from: u64,
 }
 
 impl std::fmt::Debug for Replica {
@@ -162,6 +174,8 @@ impl Replica {
             dropped: Vec::new(),
             left: HashMap::new(),
             saved: ReplicaState::default(),
+            times: VecDeque::from([0]),
+            times_unsaved: 0,
         }
     }
 
@@ -229,10 +243,22 @@ impl Replica {
     pub(crate) fn tick(&mut self, wall_ms: u64) -> Dot {
         self.clock = self.clock.saturating_add(1).max(wall_ms.min(MAX_TIME_MS));
         self.have.note(self.id, self.clock);
+        if self.times.len() == MAX_TIMES {
+            self.times.pop_front();
+        }
+        self.times.push_back(self.clock);
         Dot {
             time: self.clock,
             replica: self.id,
         }
+    }
+
+    /// Whether this replica may have given a time: what it gave long ago is not known any more. If not, whoever knows of a write of
+    /// that time knows more of this replica than its index does.
+    #[must_use]
+    pub fn may_have_given(&self, time: u64) -> bool {
+        time <= self.have.time(self.id)
+            && (self.times.front().is_none_or(|first| time < *first) || self.times.binary_search(&time).is_ok())
     }
 
     /// Whether all replicas have seen a write: one by another has at least been seen by two, and one's own if all said so.
@@ -500,12 +526,17 @@ impl Replica {
             .iter()
             .map(|ix| (self.nodes.node(ix).clone(), self.nodes.sequence(ix)))
             .collect();
+        let unsaved = std::mem::replace(&mut self.times_unsaved, self.clock + 1);
+        let first = self.times.partition_point(|time| *time < unsaved);
+        let times = self.times.range(first..).copied().collect();
         Some(Changes {
             nodes,
             dropped,
             records: kept,
             removed,
             state: self.state(),
+            times,
+            times_from: self.times.front().copied().unwrap_or(0),
         })
     }
 
@@ -597,6 +628,15 @@ impl Replica {
         self.stale.clear();
         self.find_stale();
         Ok(())
+    }
+
+    /// Puts back the times that an index kept, in any order.
+    pub fn load_times(&mut self, times: impl IntoIterator<Item = u64>) {
+        let mut times: Vec<u64> = times.into_iter().collect();
+        times.sort_unstable();
+        times.dedup();
+        self.times = times.split_off(times.len().saturating_sub(MAX_TIMES)).into();
+        self.times_unsaved = self.clock + 1;
     }
 
     fn stored(&self, id: RecordId, record: &Record) -> StoredRecord {

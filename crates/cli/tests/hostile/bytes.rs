@@ -9,7 +9,7 @@ use bifold_net::ticket::Ticket;
 use bifold_protocol::content::{ItemHead, Lane, Request, Wanted};
 use bifold_protocol::wire::Packet;
 use bifold_protocol::{Answer, Complete, Message};
-use bifold_testpeer::peer::{Member, Reply, Rogue, content, frames, item};
+use bifold_testpeer::peer::{Member, Reply, Rogue, frames, item};
 use bifold_tree::{Content, ContentId, Gone, Node, NodeId, ReplicaId, Vector};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,15 +1,15 @@
 //! An editor whose words break the rules: nodes, the order of messages, numbers, trees.
 
-use super::{PATHS, Scene, now_ms, sent_away};
+use super::{PATHS, Scene, now_ms, replica_of, sent_away};
 use crate::world::fleet::Device;
 use crate::world::{World, until};
-use bifold_net::membership::{Addresses, Known, Membership};
+use bifold_net::membership::{Addresses, Known};
 use bifold_net::ticket::Ticket;
 use bifold_protocol::content::{Lane, Request, Wanted};
 use bifold_protocol::wire::Packet;
 use bifold_protocol::{Answer, Complete, Message};
 use bifold_testpeer::peer::{Member, Rogue, content};
-use bifold_tree::{Content, ContentId, Dot, Gone, Kind, Node, NodeId, Place, ReplicaId, Vector};
+use bifold_tree::{Content, ContentId, Dot, Gone, Kind, Node, NodeId, ReplicaId, Vector};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -360,13 +360,6 @@ fn numbers_that_jump_and_writes_of_others_lose_nothing() {
     scene.is_fine("forged writes");
     assert_eq!(scene.paths(&scene.anna), PATHS);
     assert_eq!(scene.paths(&scene.ben), PATHS);
-}
-
-fn replica_of(message: &Message) -> Option<ReplicaId> {
-    match message {
-        Message::Offer { replica, .. } => Some(*replica),
-        _ => None,
-    }
 }
 
 #[test]

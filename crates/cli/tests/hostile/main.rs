@@ -11,7 +11,9 @@ mod strangers;
 mod world;
 
 use bifold_net::ticket::Ticket;
+use bifold_protocol::Message;
 use bifold_testpeer::peer::{Member, Rogue, Wire};
+use bifold_tree::ReplicaId;
 use std::cell::Cell;
 use world::World;
 use world::fleet::Device;
@@ -135,4 +137,11 @@ fn sent_away(
     wire.begin(member);
     say(&mut wire, member);
     wire.refused(what)
+}
+
+fn replica_of(message: &Message) -> Option<ReplicaId> {
+    match message {
+        Message::Offer { replica, .. } => Some(*replica),
+        _ => None,
+    }
 }

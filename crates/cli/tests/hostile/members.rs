@@ -1,6 +1,6 @@
 //! A reader, and whoever is no owner.
 
-use super::{PATHS, Scene, now_ms, sent_away};
+use super::{PATHS, Scene, now_ms, replica_of, sent_away};
 use crate::world::{World, until};
 use bifold_chunk::{ChunkId, Packing};
 use bifold_net::membership::{Addresses, Known, Membership};
@@ -57,16 +57,16 @@ fn a_reader_changes_nothing_whatever_it_says() {
         .heads()
         .filter(|h| matches!(h.register, bifold_tree::Register::Place | bifold_tree::Register::Content));
     let seen = seen.collect();
-    deleted.write(dot, bifold_tree::Value::Gone(Gone { seen, under: None }), &[]);
+    deleted.write(dot, bifold_tree::Value::Gone(Gone { seen, under: None }), &[], &[]);
     let mut edited = doc.as_ref().clone();
     let over: Vec<_> = edited.heads().collect();
-    edited.write(dot, bifold_tree::Value::Content(content(b"by a reader")), &over[1..2]);
+    edited.write(dot, bifold_tree::Value::Content(content(b"by a reader")), &over[1..2], &[]);
     let mut moved = doc.as_ref().clone();
     let place = Place {
         parent: NodeId::ROOT,
         name: "moved".into(),
     };
-    moved.write(dot, bifold_tree::Value::Place(place), &over[..1]);
+    moved.write(dot, bifold_tree::Value::Place(place), &over[..1], &[]);
     let bad = member.file(time, 3, "../outside/new", b"x");
     for node in [
         member.node(time, 1, NodeId::ROOT, "new", Content::Dir),

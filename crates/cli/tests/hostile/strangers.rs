@@ -3,16 +3,16 @@
 use super::{PATHS, Scene, now_ms};
 use crate::world::World;
 use crate::world::fleet::Device;
-use bifold_chunk::{ChunkId, Manifest};
+use bifold_chunk::ChunkId;
 use bifold_net::SecretKey;
-use bifold_net::membership::{Membership, ReplicaName};
+use bifold_net::membership::ReplicaName;
 use bifold_net::roster::{Claim, Entry, Role};
 use bifold_net::ticket::Ticket;
 use bifold_protocol::Message;
 use bifold_protocol::content::{Lane, Request, Wanted};
 use bifold_protocol::wire::{Farewell, Hello, MAX_FRAME_BYTES, Packet};
 use bifold_testpeer::decoders::sign;
-use bifold_testpeer::peer::{Rogue, Wire, content, frames};
+use bifold_testpeer::peer::{Rogue, Wire, frames};
 use bifold_tree::{Content, ContentId, NodeId};
 
 #[test]
@@ -214,7 +214,7 @@ fn the_home_is_its_users_alone() {
         };
         assert!(wire.join(&shown).unwrap_err().contains("not known"));
     }
-    drop((wire, rogue));
+    wire.close();
     // A key that others can read is not used.
     let key = world.at("home-anna/key");
     let allow = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();

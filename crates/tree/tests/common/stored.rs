@@ -10,6 +10,7 @@ pub struct Index {
     nodes: BTreeMap<NodeId, (Arc<Node>, u64)>,
     records: BTreeMap<RecordId, StoredRecord>,
     state: ReplicaState,
+    times: Vec<u64>,
 }
 
 impl Index {
@@ -28,6 +29,8 @@ impl Index {
             self.records.remove(&id);
         }
         self.state = changes.state;
+        self.times.extend(changes.times);
+        self.times.retain(|time| *time >= changes.times_from);
     }
 
     pub fn records(&self) -> impl Iterator<Item = &StoredRecord> {
@@ -42,6 +45,7 @@ impl Index {
             self.nodes.values().cloned(),
             self.records.values().cloned(),
         )?;
+        replica.load_times(self.times.iter().copied());
         Ok(replica)
     }
 }
