@@ -782,6 +782,85 @@ fn power_fails_in_a_device_that_receives() {
     });
 }
 
+/// What people write without waiting for the disk, as most programs do, in a folder that another device has a part in.
+fn write_at_ease(at: &Path) {
+    put(at.join("left/new"), "new");
+    put(at.join("left/more/new"), noise(3, 6000));
+    put(at.join("left/edit"), "edit: new");
+    save(at.join("left/saved"), noise(4, 9000));
+    let large = [noise(2, 40_000), noise(5, 5000), noise(2, 90_000)[45_000..].to_vec()].concat();
+    put(at.join("left/large"), large);
+}
+
+/// The power fails in the device where people write, once the other one has what they wrote: what that lost is no edit of theirs.
+#[test]
+fn power_fails_in_a_device_that_has_sent() {
+    with_disks(|world| {
+        let start = Instant::now();
+        let at = world.at("disk");
+        let disk = Mounted::new(&at, &Disk::new()).unwrap();
+        for side in ["left", "right"] {
+            fs::create_dir(at.join(side)).unwrap();
+        }
+        (DEVICES.before)(&at);
+        {
+            let (left, right) = (Device::start(world, "left"), Device::start(world, "right"));
+            left.ask(&["add", "disk/left", "--name", "team"]);
+            let ticket = left.ask(&["invite", "team"]).out;
+            let joined = right.ask(&["join", ticket.trim().lines().last().unwrap(), "disk/right"]);
+            assert_eq!(joined.code, Some(0), "{joined:?}");
+            both_show(&disk, &|left, right| left == right).unwrap();
+            right.ask(&["status", "--wait", "10"]);
+        }
+        disk.begin();
+        let recording = std::thread::scope(|scope| {
+            let mut watched = Watched::start(&mut Device::daemon(world, "left")).unwrap();
+            let id = watched.child.id();
+            let on = &disk;
+            let attended = scope.spawn(move || watched.attend(on).unwrap());
+            let sender = Device {
+                world,
+                name: "left",
+                process: None,
+            };
+            sender.answers();
+            let receiver = Device::start(world, "right");
+            write_at_ease(&at);
+            let wrote = side(&disk.disk(), "left");
+            both_show(&disk, &|l, r| *l == wrote && *r == wrote).unwrap();
+            receiver.ask(&["status", "--wait", "10"]);
+            sender.ask(&["status", "--wait", "10"]);
+            // SAFETY: our own child, not waited for.
+            unsafe { libc::kill(id as i32, libc::SIGKILL) };
+            attended.join().unwrap();
+            drop(receiver);
+            disk.recording()
+        });
+        let end = disk.disk();
+        let uncut = Uncut {
+            left: side(&end, "left"),
+            right: side(&end, "right"),
+            conflicts: BTreeSet::new(),
+            either: None,
+            code: 0,
+            wrote: contents(&end).into_values().collect(),
+            recording,
+        };
+        drop(disk);
+        uncut.judge(&end).unwrap();
+        let its = uncut.recording.owned(&["left", "home-left"]);
+        let (points, losses) = (uncut.recording.steps.len(), losses(seed()));
+        let mut wrong = Vec::new();
+        for loss in &losses {
+            let left = after_in_one(&uncut.recording, points, *loss, &its);
+            if let Err(e) = uncut.restart_devices(world, &left) {
+                wrong.push(format!("lost {loss:?}: {e}"));
+            }
+        }
+        report("a device that has sent", points + 1, 1, losses.len(), &wrong, start);
+    });
+}
+
 /// A test of these tests: with a program that does not wait for the disk, they find something.
 #[test]
 fn a_program_that_forgets_to_sync_is_found_out() {

@@ -134,6 +134,13 @@ impl Carrier {
         if self.dry {
             return Ok(());
         }
+        if let Some(root) = self.roots.get(&id).filter(|_| !commit.written.is_empty()) {
+            let written: Vec<&str> = commit.written.iter().map(String::as_str).collect();
+            if let Err(e) = root.fs.sync(&written) {
+                // (It may have been moved or locked since; nothing is inferred from that.)
+                tracing::debug!(root = %root.path.display(), %e, "what was written lately cannot be synced");
+            }
+        }
         // (That steps are about to be taken is noted without one: the disk may be too full for its marker.)
         if commit.carrying.is_none() || commit.tells_something() {
             self.begin_session(id, random, wall_ms)?;

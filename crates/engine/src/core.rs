@@ -212,6 +212,9 @@ pub struct Commit {
     pub carrying: Option<bool>,
     /// It must survive a power cut: something is removed after it.
     pub durable: bool,
+    /// Files that their users wrote lately, and others are about to hear of: they are synced before all this. Else a power cut could leave
+    /// less of them than others have, which would be taken for an edit.
+    pub written: Vec<String>,
 }
 
 impl Commit {
@@ -531,7 +534,7 @@ impl Core {
         if !commit.kept.is_empty() {
             self.past.forget();
         }
-        if commit.tells_something() || commit.carrying.is_some() || commit.durable {
+        if commit.tells_something() || commit.carrying.is_some() || commit.durable || !commit.written.is_empty() {
             self.effects.push_back(Effect::Commit(id, commit));
         }
     }
@@ -551,11 +554,15 @@ impl Core {
             };
             // What another device has heard of must not be undone by a power cut: the next write would take its number, and what
             // was seen deleted here is forgotten everywhere.
-            let durable = !self.hosts.contains_key(&other) && self.is_news(me, &message);
+            let is_news = self.is_news(me, &message);
+            let durable = is_news && !self.hosts.contains_key(&other);
+            let host = self.hosts.get_mut(&me).filter(|_| is_news);
+            let written = host.map(|host| std::mem::take(&mut host.written)).unwrap_or_default();
             self.commit(
                 me,
                 Commit {
                     durable,
+                    written: written.into_iter().collect(),
                     ..Commit::default()
                 },
             );

@@ -46,6 +46,8 @@ pub(crate) struct Host {
     pub(crate) dirty: Option<Scope>,
     pub(crate) scope: Scope,
     pub(crate) survey: Survey,
+    /// Files that were found changed lately, and that nobody else has heard of.
+    pub(crate) written: BTreeSet<String>,
     /// The next whole scan is to read every file.
     pub(crate) verify: bool,
     pub(crate) chunks: Vec<(ContentId, Arc<ChunkList>)>,
@@ -114,6 +116,7 @@ impl Host {
             dirty: Some(Scope::All),
             scope: Scope::All,
             survey: Survey::new(),
+            written: BTreeSet::new(),
             verify: false,
             chunks: Vec::new(),
             plan: Plan::default(),

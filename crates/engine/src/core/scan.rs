@@ -6,11 +6,13 @@ use crate::core::{Commit, Core, Effect, ScanEnd, ToRead, happened};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::read::Read;
 use bifold_disk::scan::{Scanned, Scope};
-use bifold_tree::{Problem, ProblemKind, ReplicaId, Survey};
+use bifold_tree::{Kind, Problem, ProblemKind, ReplicaId, Stat, Survey};
 use std::sync::Arc;
 
 /// Another device that has said nothing for so long is not waited for.
 const SILENCE_MS: u64 = 60_000;
+/// After so long a system has written a file to its disk, whether it was asked to or not.
+const WRITTEN_BY_ITSELF_MS: u64 = 120_000;
 /// With more single paths than these the whole root is scanned.
 const MANY_PATHS: usize = 20_000;
 
@@ -93,9 +95,12 @@ impl Core {
             self.begin_scan(id, Scope::All);
             return;
         }
-        let files: Vec<ToRead> = host
-            .survey
-            .unread(&host.replica)
+        let unread = host.survey.unread(&host.replica);
+        let since_ns = (i128::from(self.wall_ms) - i128::from(WRITTEN_BY_ITSELF_MS)) * 1_000_000;
+        let is_late = |stat: &Stat| i128::from(stat.print.mtime_ns.max(stat.print.ctime_ns)) > since_ns;
+        let late = unread.iter().filter(|(_, _, stat)| stat.kind == Kind::File && is_late(stat));
+        host.written.extend(late.map(|(_, path, _)| path.clone()));
+        let files: Vec<ToRead> = unread
             .into_iter()
             .map(|(index, path, stat)| ToRead {
                 index,
