@@ -240,7 +240,12 @@ impl Carrier {
             old.extend(taken.into_iter().map(|taken| (root.clone(), taken)));
         }
         for (root, taken) in old.into_iter().filter(|(_, t)| !open_sides.contains(&t.content)) {
-            if taken.content == UNKNOWN && root.fs.stat(&format!("{HISTORY}/{}", taken.stored)).is_ok_and(|e| e.is_some()) {
+            if taken.content == UNKNOWN
+                && root
+                    .fs
+                    .stat(&format!("{HISTORY}/{}", taken.stored))
+                    .is_ok_and(|e| e.is_some())
+            {
                 continue;
             }
             match root.fs.remove_file(&format!("{HISTORY}/{}", taken.stored)) {

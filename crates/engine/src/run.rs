@@ -362,7 +362,11 @@ impl Loop {
     /// Tidies the histories. What nobody has read there is read in a thread.
     fn tidy(&mut self, stopping: bool) -> Result<(), CarryError> {
         self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
-        let unread = if stopping { Vec::new() } else { self.carrier.unread(wall_ms())? };
+        let unread = if stopping {
+            Vec::new()
+        } else {
+            self.carrier.unread(wall_ms())?
+        };
         if !unread.is_empty() {
             let stop = self.stop.clone();
             self.spawn(move |thread| run_unread(unread, &stop, &mut |taken| thread.note(taken)));

@@ -180,7 +180,9 @@ impl Tx<'_> {
             "UPDATE history SET since_ms = (SELECT own_ms FROM tidied) WHERE since_ms IS NULL",
             [],
         )?;
-        let own = self.index.query_row("SELECT own_ms FROM tidied", [], |row| row.get::<_, i64>(0));
+        let own = self
+            .index
+            .query_row("SELECT own_ms FROM tidied", [], |row| row.get::<_, i64>(0));
         Ok(self.done(own)? as u64)
     }
 

@@ -170,10 +170,7 @@ fn what_was_put_away_has_a_name_as_what_steps_put_away() {
             put_new(&fs).unwrap();
         }
         let tree = fs.everything();
-        let names: Vec<&str> = tree
-            .keys()
-            .filter_map(|path| path.strip_prefix(".bifold/history/"))
-            .collect();
+        let names: Vec<&str> = tree.keys().filter_map(|path| path.strip_prefix(".bifold/history/")).collect();
         assert_eq!(names.len(), 2);
         for name in names {
             let parts: Vec<&str> = name.splitn(3, '-').collect();

@@ -151,7 +151,11 @@ fn it_comes_back_after_an_end_and_a_power_cut() {
             world.doom(1, End::PowerCut, at);
             let settled = world.settle();
             world.spare();
-            check(&mut world, false, &format!("seed {seed}, killed at {killed}, power cut at {at}"));
+            check(
+                &mut world,
+                false,
+                &format!("seed {seed}, killed at {killed}, power cut at {at}"),
+            );
             if settled == Ok(Settled::Quiet) && world.tally().power_cuts == 0 {
                 break;
             }

@@ -82,8 +82,17 @@ fn what_was_not_noted_is_found_by_its_bytes() {
     for (bytes, stored, name) in [(&b"old"[..], "1a-0-doc", "doc"), (b"ancient", &away.stored, "dir")] {
         let found = carrier.store().history(content(bytes)).unwrap();
         assert_eq!(found.len(), 1, "{name}");
-        assert_eq!((&*found[0].stored, &*found[0].path, found[0].size), (stored, name, bytes.len() as u64));
-        assert_eq!(carrier.seek(BTreeSet::from([content(bytes)])).into_values().collect::<Vec<_>>(), [true]);
+        assert_eq!(
+            (&*found[0].stored, &*found[0].path, found[0].size),
+            (stored, name, bytes.len() as u64)
+        );
+        assert_eq!(
+            carrier
+                .seek(BTreeSet::from([content(bytes)]))
+                .into_values()
+                .collect::<Vec<_>>(),
+            [true]
+        );
     }
     assert!(carrier.unread(NOW).unwrap().is_empty());
 }
@@ -103,7 +112,11 @@ fn what_was_noted_without_its_bytes_is_read_before_it_is_taken_away() {
         tidy(&mut carrier, NOW + day * DAY);
     }
     assert_eq!(fs.bytes(".bifold/history/1a-0-doc").as_deref(), Some(&b"old"[..]));
-    assert_eq!(carrier.store().history_of(replica, 9).unwrap().len(), 1, "nothing is kept of what is gone");
+    assert_eq!(
+        carrier.store().history_of(replica, 9).unwrap().len(),
+        1,
+        "nothing is kept of what is gone"
+    );
     fs.heal();
     tidy(&mut carrier, NOW + 40 * DAY);
     let found = carrier.store().history(content(b"old")).unwrap();

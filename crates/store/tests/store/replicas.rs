@@ -141,7 +141,11 @@ fn the_history_is_found_by_content_time_and_replica() {
     store.commit(|tx| all.iter().try_for_each(|t| tx.add_history(t))).unwrap();
     let [one, two, three] = all;
     assert_eq!(store.history(content("x")).unwrap(), [three.clone(), one.clone()]);
-    assert_eq!(store.history_before(ReplicaId(7), u64::MAX, 9).unwrap(), [], "nobody has tidied yet");
+    assert_eq!(
+        store.history_before(ReplicaId(7), u64::MAX, 9).unwrap(),
+        [],
+        "nobody has tidied yet"
+    );
     store.commit(|tx| tx.age_history(1000)).unwrap();
     assert_eq!(store.history_before(ReplicaId(7), 0, 9).unwrap(), []);
     assert_eq!(store.history_before(ReplicaId(7), 1, 9).unwrap(), [one.clone(), two.clone()]);
