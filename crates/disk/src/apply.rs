@@ -8,7 +8,7 @@ use crate::far::{Brought, Far, PARTIAL, WINDOW_BYTES, WINDOW_FILES, fetch, is_sm
 use crate::faults::{Fault, on};
 use crate::fs::{Entry, Extras, Fs, FsError};
 use crate::ignore::Ignore;
-use crate::restore::{BACK, put_back};
+use crate::restore::put_back;
 use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
 use crate::turns::{Bringing, ToBring, Turns, Waited};
 use bifold_chunk::ChunkList;
@@ -190,7 +190,7 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// If the disk refuses.
     pub fn prepare(fs: &dyn Fs) -> Result<(), FsError> {
-        for dir in [".bifold", STAGE, PARTIAL, HISTORY, BACK, PARKED_PATH] {
+        for dir in [".bifold", STAGE, PARTIAL, HISTORY, PARKED_PATH] {
             match fs.make_dir(dir) {
                 Ok(()) | Err(FsError::Exists) => {}
                 Err(e) => return Err(e),

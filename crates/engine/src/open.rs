@@ -337,7 +337,6 @@ fn leave(fs: &dyn Fs) {
         bifold_disk::stage::STAGE,
         bifold_disk::far::PARTIAL,
         bifold_disk::stage::HISTORY,
-        bifold_disk::restore::BACK,
     ] {
         let _ = fs.remove_dir(dir);
     }
