@@ -144,3 +144,45 @@ fn patterns_are_tried_before_they_are_taken() {
     let tried = a.json(&["ignored", "team", "--patterns", path.to_str().unwrap()]);
     assert_eq!(tried["bad"], serde_json::json!(["[z-a]"]));
 }
+
+#[test]
+fn what_a_person_replaced_is_kept_and_found_by_its_bytes() {
+    let world = World::new();
+    let mut a = Device::new(&world, "anna");
+    let patterns = "*.log\n";
+    a.put(".bifoldignore", patterns);
+    a.put("plan", "one");
+    a.add();
+    a.settle();
+    let client = bifold_control::client::Client::new(&a.home());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let set = |text: &str| {
+        let set = serde_json::json!({ "folder": "team", "text": text });
+        let done = runtime.block_on(client.post::<serde_json::Value>("/v1/ignore/set", &set));
+        done.unwrap();
+    };
+    set("*.tmp\n");
+    assert_eq!(a.text(".bifoldignore"), "*.tmp\n");
+    let versions = a.json(&["versions", "team", ".bifoldignore"]);
+    let replaced: Vec<&str> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|v| v["reason"] == "replaced")
+        .map(|v| v["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(replaced.len(), 1, "{versions:#}");
+    assert_eq!(a.ask(&["cat", "team", ".bifoldignore", "--side", replaced[0]]), patterns);
+    a.ask(&["restore", "team", ".bifoldignore", replaced[0]]);
+    assert_eq!(a.text(".bifoldignore"), patterns);
+    a.stop();
+    let folders = std::fs::read_dir(a.home().join("folders")).unwrap();
+    let index = folders.last().unwrap().unwrap().path().join("index.db");
+    let store = bifold_store::Store::open(&index).unwrap();
+    for text in [patterns, "*.tmp\n"] {
+        let content = bifold_chunk::hash_bytes(text.as_bytes()).unwrap().content;
+        let found = store.history(content).unwrap();
+        assert_eq!(found.len(), 1, "{text:?}");
+        assert_eq!((&*found[0].path, found[0].size), (".bifoldignore", text.len() as u64));
+    }
+}

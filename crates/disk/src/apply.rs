@@ -8,6 +8,7 @@ use crate::far::{Brought, Far, PARTIAL, WINDOW_BYTES, WINDOW_FILES, fetch, is_sm
 use crate::faults::{Fault, on};
 use crate::fs::{Entry, Extras, Fs, FsError};
 use crate::ignore::Ignore;
+use crate::restore::put_back;
 use crate::stage::{HISTORY, Moved, STAGE, StageError, Supply, stage};
 use crate::turns::{Bringing, ToBring, Turns, Waited};
 use bifold_chunk::ChunkList;
@@ -183,7 +184,8 @@ impl<'a> Applier<'a> {
         self
     }
 
-    /// Makes the engine's own directories in the root, and takes away what a run that was cut left in the stage.
+    /// Makes the engine's own directories in the root, takes away what a run that was cut left in the stage, and puts back what it had put
+    /// out of the way (see [`put_back`]).
     ///
     /// # Errors
     /// If the disk refuses.
@@ -197,7 +199,7 @@ impl<'a> Applier<'a> {
         for (name, _) in fs.list(STAGE)? {
             fs.remove_file(&format!("{STAGE}/{name}"))?;
         }
-        Ok(())
+        put_back(fs)
     }
 
     /// Carries out a batch: stages the bytes it needs, syncs them, takes the steps in order, and syncs the directories. After

@@ -3,11 +3,17 @@
 use crate::fs::{Entry, Fs, FsError, FsResult};
 use crate::stage::HISTORY;
 use bifold_tree::Kind;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// The directory that says what belongs back where, if the program is ended while nothing stands there: for each file a note, which has
+/// the name of the file in [`HISTORY`], and its path in it.
+pub const BACK: &str = ".bifold/back";
+/// Numbers of names in the history: from here on, so that they are not those of steps, which begin at 0.
+static NEXT: AtomicUsize = AtomicUsize::new(1 << 30);
 /// Bytes that are copied at a time.
 const BLOCK: usize = 1 << 20;
+/// More bytes than a path has.
+const MOST_PATH: usize = 1 << 17;
 
 /// What was put away, under which name in the history.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,24 +37,18 @@ pub enum What<'a> {
 ///
 /// # Errors
 /// If something other than a file or link stands there, the disk is full, or what the system says. Then nothing is changed but that
-/// what stood there may be in the history already.
+/// what stood there may be in the history already; where it could not be put back, [`put_back`] is to be tried before the disk is scanned.
 pub fn put(fs: &dyn Fs, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<Option<PutAway>> {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = path.rsplit('/').next().unwrap_or(path);
-    let stored = |which: &str| {
-        format!(
-            "{:x}-{which}{number}-{}",
-            wall_ms << 12,
-            &name[..name.floor_char_boundary(160)]
-        )
-    };
+    let name = &name[..name.floor_char_boundary(160)];
+    let next_name = || format!("{:x}-{}-{name}", wall_ms << 12, NEXT.fetch_add(1, Ordering::Relaxed));
     // Made where what stood there is to lie: at no moment is that anywhere else than at its path or in the history. (The stage is
     // emptied by whoever applies.)
-    let stored_new = stored("r");
-    let new = format!("{HISTORY}/{stored_new}");
+    let stored = next_name();
+    let new = format!("{HISTORY}/{stored}");
     // (A root in which nothing was ever applied has no history yet.)
     let above = path.match_indices('/').map(|(at, _)| &path[..at]);
-    for dir in std::iter::once(HISTORY).chain(above) {
+    for dir in [HISTORY, BACK].into_iter().chain(above) {
         match fs.make_dir(dir) {
             Ok(()) | Err(FsError::Exists) => {}
             Err(e) => return Err(e),
@@ -59,31 +59,118 @@ pub fn put(fs: &dyn Fs, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<O
         Some(Entry::Plain(stat)) if stat.kind != Kind::Dir => Some(stat),
         Some(_) => return Err(FsError::Exists),
     };
-    let result = write(fs, &new, what, before.as_ref().and_then(|b| b.exec), wall_ms).and_then(|()| {
-        let Some(before) = before else {
+    let exec = before.as_ref().and_then(|b| b.exec);
+    let placed = write(fs, &new, what, exec, wall_ms).and_then(|()| {
+        if before.is_none() {
             return fs.rename(&new, path).map(|()| None);
-        };
-        let size = before.print.size;
+        }
         match fs.exchange(&new, path) {
-            Ok(()) => Ok(Some(PutAway {
-                stored: stored_new,
-                size,
-            })),
-            Err(FsError::Unsupported) => {
-                let stored = stored("o");
-                fs.rename(path, &format!("{HISTORY}/{stored}"))?;
-                // Someone may have written there in between: then that stays.
-                fs.rename(&new, path)?;
-                Ok(Some(PutAway { stored, size }))
-            }
+            Ok(()) if is_dir(fs, &new) => fs.exchange(&new, path).and(Err(FsError::Exists)),
+            Ok(()) => Ok(Some(stored)),
+            Err(FsError::Unsupported) => go_round(fs, path, &new, next_name(), wall_ms).map(Some),
             Err(e) => Err(e),
         }
     });
-    if result.is_err() {
-        // Bytes that are elsewhere too.
-        let _ = fs.remove_file(&new);
+    let stored = match placed {
+        Ok(stored) => stored,
+        Err(e) => {
+            // Bytes that are elsewhere too. (A directory is not removed by this.)
+            let _ = fs.remove_file(&new);
+            return Err(e);
+        }
+    };
+    let aside = stored.as_ref().map(|stored| format!("{HISTORY}/{stored}"));
+    let changed: Vec<&str> = std::iter::once(path).chain(aside.as_deref()).collect();
+    fs.sync(&changed)?;
+    if let Some(stored) = stored.as_ref().filter(|_| aside.as_ref() != Some(&new)) {
+        forget(fs, stored)?;
     }
-    result
+    let size = before.map_or(0, |before| before.print.size);
+    Ok(stored.map(|stored| PutAway { stored, size }))
+}
+
+/// Where files cannot be exchanged: out of the way first, then in. What went out of the way comes back if the other does not come, or the
+/// program is ended in between.
+fn go_round(fs: &dyn Fs, path: &str, new: &str, stored: String, wall_ms: u64) -> FsResult<String> {
+    let aside = format!("{HISTORY}/{stored}");
+    let note = format!("{BACK}/{stored}");
+    let gone_round = write(fs, &note, &What::Bytes(path.as_bytes()), None, wall_ms)
+        .and_then(|()| fs.sync(&[BACK]))
+        .and_then(|()| fs.rename(path, &aside))
+        // (The user's, who put it there this very moment.)
+        .and_then(|()| if is_dir(fs, &aside) { Err(FsError::Exists) } else { Ok(()) })
+        .and_then(|()| fs.rename(new, path));
+    match gone_round {
+        Ok(()) => Ok(stored),
+        Err(e) => {
+            // (If that fails too, the note stays.)
+            let _ = back(fs, &stored, path);
+            Err(e)
+        }
+    }
+}
+
+fn is_dir(fs: &dyn Fs, path: &str) -> bool {
+    matches!(fs.stat(path), Ok(Some(Entry::Plain(stat))) if stat.kind == Kind::Dir)
+}
+
+/// Puts back what was put out of the way for something that never came: to be called before a root is scanned for the first time, or
+/// after [`put`] failed. Where something stands by now, that stays, and what was there before is in the history.
+///
+/// # Errors
+/// What the system says: nothing may then be inferred from what is not there.
+pub fn put_back(fs: &dyn Fs) -> FsResult<()> {
+    let notes = match fs.list(BACK) {
+        Err(FsError::NotFound) => return Ok(()),
+        listed => listed?,
+    };
+    for (stored, _) in notes {
+        match noted(fs, &stored)? {
+            Some(path) => back(fs, &stored, &path)?,
+            // The power was cut while it was written: nothing was moved yet.
+            None => forget(fs, &stored)?,
+        }
+    }
+    Ok(())
+}
+
+/// The path that a note has.
+fn noted(fs: &dyn Fs, stored: &str) -> FsResult<Option<String>> {
+    let mut file = fs.open(&format!("{BACK}/{stored}"))?;
+    let mut bytes = vec![0; MOST_PATH];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], filled as u64)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(String::from_utf8(bytes).ok().filter(|path| !path.is_empty()))
+}
+
+/// Puts something back to where it was, if nothing is there, and forgets that it is to be.
+fn back(fs: &dyn Fs, stored: &str, path: &str) -> FsResult<()> {
+    if fs.stat(path)?.is_none() {
+        let aside = format!("{HISTORY}/{stored}");
+        match fs.rename(&aside, path) {
+            Ok(()) => fs.sync(&[path, &aside])?,
+            // Someone was quicker; or took the directory away; or it was never put out of the way.
+            Err(FsError::Exists | FsError::NotFound) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    forget(fs, stored)
+}
+
+/// Forgets a note, for good: what its user deletes later is not to come back.
+fn forget(fs: &dyn Fs, stored: &str) -> FsResult<()> {
+    let note = format!("{BACK}/{stored}");
+    match fs.remove_file(&note) {
+        Ok(()) => fs.sync(&[&note]),
+        Err(FsError::NotFound) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 fn write(fs: &dyn Fs, new: &str, what: &What<'_>, exec: Option<bool>, wall_ms: u64) -> FsResult<()> {

@@ -1,7 +1,7 @@
 //! Carrying effects out: the same functions serve the program, in threads, and the test kit, one after the other.
 
-use crate::core::{Commit, Core, Halted, Input, ScanEnd, ToApply, ToRead};
-use crate::rescue::rescue;
+use crate::core::{Commit, Core, Halted, Input, ScanEnd, Searched, ToApply, ToRead};
+use crate::rescue::{bytes_of, rescue};
 use crate::root::Root;
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
@@ -13,7 +13,7 @@ use bifold_disk::scan::{Scanned, Scope, scan};
 use bifold_disk::stage::{HISTORY, Origin, Supply};
 use bifold_disk::turns::Turns;
 use bifold_store::{Reason, Store, StoreError, Taken, Tokens};
-use bifold_tree::{Action, Bytes, ContentId, Outcome, Problem, ReplicaId};
+use bifold_tree::{Action, Bytes, ContentId, Kind, Outcome, Problem, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -24,6 +24,8 @@ const TOKEN_MS: u64 = 10 * 60 * 1000;
 const SEVERAL_CHUNKS: u64 = 16 * 1024;
 /// How long the history keeps what was replaced or deleted, in milliseconds: 30 days.
 pub const HISTORY_MS: u64 = 30 * 24 * 3600 * 1000;
+/// The content of a file in the history that was not read.
+pub(crate) const UNKNOWN: ContentId = ContentId([0; 32]);
 /// Most entries that are kept in the log.
 const LOG_ENTRIES: u64 = 100_000;
 /// How long they are kept, in milliseconds: 90 days.
@@ -117,11 +119,12 @@ impl Carrier {
         &self.store
     }
 
-    /// Notes a file that was put into the history.
+    /// Notes a file that lies in the history, with its bytes.
     ///
     /// # Errors
     /// If the index cannot be written.
-    pub fn note(&mut self, taken: &Taken) -> Result<(), StoreError> {
+    pub fn note(&mut self, core: &mut Core, taken: &Taken) -> Result<(), StoreError> {
+        core.histories_changed();
         self.store.commit(|tx| tx.add_history(taken))
     }
 
@@ -225,7 +228,9 @@ impl Carrier {
         Ok(())
     }
 
-    /// Takes what was replaced or deleted more than [`HISTORY_MS`] ago out of the history, but what is a side of an open conflict.
+    /// Takes what was replaced or deleted more than [`HISTORY_MS`] ago out of the history, but what is a side of an open conflict, or may be:
+    /// its bytes are not known (see [`unread`](Self::unread)). That time is what went by from one tidying to the next, of which no more than a
+    /// day counts: a clock that is set wrong, or right, empties no history.
     ///
     /// # Errors
     /// If the index cannot be read or written.
@@ -234,21 +239,22 @@ impl Carrier {
             return Ok(());
         }
         let mut removed = Vec::new();
-        for root in self.roots.values() {
-            let in_doubt = root.in_doubt.load(Ordering::Relaxed) || !root.doubt().is_over();
-            if root.in_session_since.load(Ordering::Relaxed) > 0 && !in_doubt {
-                let found = self.unnoted(root, wall_ms)?.unwrap_or_default();
-                self.store
-                    .commit(|tx| found.iter().try_for_each(|taken| tx.add_history(taken)))?;
-            }
-        }
+        let now_ms = self.store.commit(|tx| tx.age_history(wall_ms))?;
         let mut old = Vec::new();
         for root in self.roots.values() {
-            let before = wall_ms.saturating_sub(HISTORY_MS);
+            let before = now_ms.saturating_sub(HISTORY_MS);
             let taken = self.store.history_before(root.replica, before, TIDY_AT_ONCE)?;
             old.extend(taken.into_iter().map(|taken| (root.clone(), taken)));
         }
         for (root, taken) in old.into_iter().filter(|(_, t)| !open_sides.contains(&t.content)) {
+            if taken.content == UNKNOWN
+                && root
+                    .fs
+                    .stat(&format!("{HISTORY}/{}", taken.stored))
+                    .is_ok_and(|e| e.is_some())
+            {
+                continue;
+            }
             match root.fs.remove_file(&format!("{HISTORY}/{}", taken.stored)) {
                 Ok(()) | Err(FsError::NotFound) => removed.push(taken),
                 Err(e) => tracing::warn!(stored = taken.stored, %e, "stays in the history"),
@@ -276,6 +282,34 @@ impl Carrier {
         Ok(())
     }
 
+    /// Files in the histories whose bytes the index does not know: a run was killed before it noted them, or an older program did not read
+    /// them. [`run_unread`] does.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn unread(&self, wall_ms: u64) -> Result<Vec<Unread>, CarryError> {
+        let mut unread = Vec::new();
+        if self.dry {
+            return Ok(unread);
+        }
+        for taken in self.store.history(UNKNOWN)? {
+            if let Some(root) = self.roots.get(&taken.replica).cloned() {
+                unread.push(Unread { root, taken });
+            }
+        }
+        for root in self.roots.values() {
+            let in_doubt = root.in_doubt.load(Ordering::Relaxed) || !root.doubt().is_over();
+            if root.in_session_since.load(Ordering::Relaxed) > 0 && !in_doubt {
+                let found = self.unnoted(root, wall_ms)?.unwrap_or_default();
+                unread.extend(found.into_iter().map(|taken| Unread {
+                    root: root.clone(),
+                    taken,
+                }));
+            }
+        }
+        Ok(unread)
+    }
+
     /// What lies in the history of a root and is not in the index: a run was killed between the two. `None` if it cannot be listed.
     fn unnoted(&self, root: &Root, wall_ms: u64) -> Result<Option<Vec<Taken>>, CarryError> {
         let listed = match root.fs.list(HISTORY) {
@@ -298,8 +332,7 @@ impl Carrier {
             };
             found.push(Taken {
                 replica: root.replica,
-                // Not read: it may be large. It is kept as long as all is, and not found by its bytes.
-                content: ContentId::default(),
+                content: UNKNOWN,
                 path: name.to_owned(),
                 time_ms: wall_ms,
                 reason: Reason::Replaced,
@@ -497,6 +530,44 @@ impl Carrier {
     }
 }
 
+/// A file in a history, whose bytes the index does not know.
+pub struct Unread {
+    root: Arc<Root>,
+    taken: Taken,
+}
+
+/// Reads such files, and tells what is to be noted of each that could be read.
+pub fn run_unread(unread: Vec<Unread>, stop: &AtomicBool, tell: &mut dyn FnMut(Taken)) {
+    let mut chunker = Chunker::new();
+    for Unread { root, taken } in unread {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(taken) = with_bytes(root.fs.as_ref(), taken, stop, &mut chunker) {
+            tell(taken);
+        }
+    }
+}
+
+/// What is to be noted of a file in a history, once it is read; `None` if it cannot be.
+pub(crate) fn with_bytes(fs: &dyn Fs, taken: Taken, stop: &AtomicBool, chunker: &mut Chunker) -> Option<Taken> {
+    let kind = match fs.stat(&format!("{HISTORY}/{}", taken.stored)) {
+        Ok(Some(Entry::Plain(stat))) if stat.kind != Kind::Dir => stat.kind,
+        _ => return None,
+    };
+    match bytes_of(fs, &taken.stored, kind, stop, chunker) {
+        Ok((bytes, size)) => Some(Taken {
+            content: bytes.id(),
+            size,
+            ..taken
+        }),
+        Err(why) => {
+            tracing::warn!(stored = taken.stored, why, "in the history, cannot be read");
+            None
+        }
+    }
+}
+
 /// The name that something in the history had before, as its stored name says.
 pub(crate) fn name_before(stored: &str) -> Option<&str> {
     let mut parts = stored.splitn(3, '-');
@@ -507,7 +578,15 @@ pub(crate) fn name_before(stored: &str) -> Option<&str> {
 
 /// Scans a root, and then looks whether it is still the one that was synced. Before, what is in doubt there is looked into.
 pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn FnMut(Input)) {
-    if rescue(root, stop) && *scope != Scope::All {
+    if let Err(e) = root.put_back() {
+        let why = format!(
+            "{}: a file could not be put back to where it was ({e}); nothing was changed",
+            root.path.display()
+        );
+        return tell(Input::ScanEnded(root.replica, ScanEnd::NotTheRoot(Halted::because(why))));
+    }
+    let rescued = rescue(root, stop);
+    if rescued.some && *scope != Scope::All {
         tell(Input::Rescan(root.replica, "something of its user's was put back".to_owned()));
     }
     let mut batch: Vec<Scanned> = Vec::new();
@@ -527,7 +606,10 @@ pub fn run_scan(root: &Root, scope: &Scope, stop: &AtomicBool, tell: &mut dyn Fn
     tell(Input::Scanned(root.replica, batch));
     let end = match why_another(root) {
         _ if !ended => ScanEnd::Stopped,
-        None => ScanEnd::Complete,
+        None => ScanEnd::Complete(Searched {
+            kept: rescued.kept,
+            in_doubt: root.in_doubt.load(Ordering::Relaxed) || !root.doubt().is_over(),
+        }),
         Some(why) => ScanEnd::NotTheRoot(why),
     };
     tell(Input::ScanEnded(root.replica, end));

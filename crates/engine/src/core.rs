@@ -124,11 +124,20 @@ impl std::fmt::Display for Halted {
     }
 }
 
+/// What came of looking into what was in doubt in a history.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Searched {
+    /// What lies there and was not noted.
+    pub kept: Vec<Kept>,
+    /// Not all could be looked into: there may be something of the user's that is nowhere else.
+    pub in_doubt: bool,
+}
+
 /// How a scan ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ScanEnd {
-    /// All of its scope was looked at.
-    Complete,
+    /// All of its scope was looked at; and before, what was in doubt.
+    Complete(Searched),
     /// It was stopped: nothing may be inferred.
     Stopped,
     /// The root is not the one that was synced.
@@ -330,6 +339,11 @@ impl Core {
         }
     }
 
+    /// Histories have something more, or less.
+    pub fn histories_changed(&mut self) {
+        self.past.forget();
+    }
+
     /// A replica that is attached.
     #[must_use]
     pub fn replica(&self, id: ReplicaId) -> Option<&Replica> {
@@ -450,6 +464,9 @@ impl Core {
             host.failures.clear();
             if host.unsure && host.looked {
                 host.dirty = Some(Scope::All);
+            }
+            if host.in_doubt {
+                host.dirty.get_or_insert(Scope::Paths(Vec::new()));
             }
         }
     }
@@ -712,7 +729,7 @@ impl Core {
     pub fn has_failures(&self) -> bool {
         self.hosts
             .values()
-            .any(|host| !host.failures.is_empty() || host.phase == Phase::Waiting)
+            .any(|host| !host.failures.is_empty() || host.phase == Phase::Waiting || host.in_doubt)
     }
 
     /// The replicas whose disks do not tell of all changes any more.

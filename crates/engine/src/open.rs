@@ -185,6 +185,7 @@ fn enter(
             in_session_since: AtomicU64::new(0),
             in_doubt: AtomicBool::new(store.carrying(hosted.id)?),
             doubt: Mutex::default(),
+            misplaced: AtomicBool::new(false),
         });
     }
     Ok(roots)

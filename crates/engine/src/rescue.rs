@@ -5,10 +5,11 @@
 use crate::carry::name_before;
 use crate::root::Root;
 use bifold_chunk::Chunker;
-use bifold_disk::fs::{Entry, FsError};
+use bifold_disk::apply::Kept;
+use bifold_disk::fs::{Entry, Fs, FsError};
 use bifold_disk::read::read;
 use bifold_disk::stage::HISTORY;
-use bifold_tree::{ContentId, PARKED_PATH};
+use bifold_tree::{Bytes, ContentId, Kind, PARKED_PATH};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,14 +33,35 @@ impl Doubt {
     }
 }
 
+/// What came of looking into what is in doubt.
+pub(crate) struct Rescued {
+    /// Something was taken out.
+    pub(crate) some: bool,
+    /// What is to be noted as lying in the history.
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// What something in the history is.
+enum Found {
+    /// Nothing is there any more.
+    Nothing,
+    /// Bytes that the index knows.
+    Known(Kept),
+    /// The user's; it was taken out.
+    Theirs,
+}
+
 /// Takes what is the user's out of the history, to where the scan that follows finds it as something new: the tree shows it in the root,
-/// as `name (kept)`. What cannot be read or moved is tried again before the scan after. Says whether there was something.
-pub(crate) fn rescue(root: &Root, stop: &AtomicBool) -> bool {
+/// as `name (kept)`. What cannot be read or moved is tried again before the scan after.
+pub(crate) fn rescue(root: &Root, stop: &AtomicBool) -> Rescued {
     let mut doubt = root.doubt();
+    let mut rescued = Rescued {
+        some: false,
+        kept: Vec::new(),
+    };
     if doubt.is_over() {
-        return false;
+        return rescued;
     }
-    let mut some = false;
     let Doubt { stored, known } = &mut *doubt;
     let mut chunker = Chunker::new();
     stored.retain(|stored| {
@@ -47,10 +69,14 @@ pub(crate) fn rescue(root: &Root, stop: &AtomicBool) -> bool {
             return true;
         }
         match look_into(root, stored, known, stop, &mut chunker) {
-            Ok(false) => false,
-            Ok(true) => {
+            Ok(Found::Nothing) => false,
+            Ok(Found::Known(kept)) => {
+                rescued.kept.push(kept);
+                false
+            }
+            Ok(Found::Theirs) => {
                 tracing::info!(stored, "was written amid a step: it is taken out of the history");
-                some = true;
+                rescued.some = true;
                 false
             }
             Err(why) => {
@@ -66,34 +92,61 @@ pub(crate) fn rescue(root: &Root, stop: &AtomicBool) -> bool {
     if stored.is_empty() {
         *known = HashSet::new();
     }
-    some
+    rescued
 }
 
-/// Whether it was taken out.
+/// Finds out what something is, and takes it out if it is the user's.
 fn look_into(
     root: &Root,
     stored: &str,
     known: &HashSet<ContentId>,
     stop: &AtomicBool,
     chunker: &mut Chunker,
-) -> Result<bool, String> {
+) -> Result<Found, String> {
     let path = format!("{HISTORY}/{stored}");
-    let kind = match root.fs.stat(&path) {
-        Ok(Some(Entry::Plain(stat))) => stat.kind,
-        Ok(_) => return Ok(false),
-        Err(e) => return Err(e.to_string()),
-    };
-    let read = read(root.fs.as_ref(), &path, kind, stop, chunker).map_err(|problem| problem.message)?;
-    if known.contains(&read.bytes.id()) {
-        return Ok(false);
-    }
     let name = name_before(stored).unwrap_or(stored);
-    (1..10_000)
-        .find_map(|n| match root.fs.rename(&path, &format!("{PARKED_PATH}/{n}-{name}")) {
-            Err(FsError::Exists) => None,
-            result => Some(result),
-        })
-        .unwrap_or(Err(FsError::Exists))
-        .map(|()| true)
-        .map_err(|e| e.to_string())
+    match root.fs.stat(&path) {
+        // (No step puts a directory there.)
+        Ok(Some(Entry::Plain(stat))) if stat.kind == Kind::Dir => {}
+        Ok(Some(Entry::Plain(stat))) => {
+            let (bytes, size) = bytes_of(root.fs.as_ref(), stored, stat.kind, stop, chunker)?;
+            if known.contains(&bytes.id()) {
+                return Ok(Found::Known(Kept {
+                    path: name.to_owned(),
+                    stored: stored.to_owned(),
+                    bytes,
+                    size,
+                    deleted: false,
+                }));
+            }
+        }
+        Ok(_) => return Ok(Found::Nothing),
+        Err(e) => return Err(e.to_string()),
+    }
+    let out = |n| format!("{PARKED_PATH}/{n}-{name}");
+    let taken = (1..10_000).map(out).find_map(|to| match root.fs.rename(&path, &to) {
+        Err(FsError::Exists) => None,
+        result => Some(result.map(|()| to)),
+    });
+    let to = taken.unwrap_or(Err(FsError::Exists)).map_err(|e| e.to_string())?;
+    // For good, before anyone hears of it.
+    match root.fs.sync(&[&to, &path]) {
+        Ok(()) => Ok(Found::Theirs),
+        Err(e) => {
+            let _ = root.fs.rename(&to, &path);
+            Err(e.to_string())
+        }
+    }
+}
+
+/// The bytes of something in a history, and their number.
+pub(crate) fn bytes_of(
+    fs: &dyn Fs,
+    stored: &str,
+    kind: Kind,
+    stop: &AtomicBool,
+    chunker: &mut Chunker,
+) -> Result<(Bytes, u64), String> {
+    let read = read(fs, &format!("{HISTORY}/{stored}"), kind, stop, chunker).map_err(|problem| problem.message)?;
+    Ok((read.bytes, read.stat.print.size))
 }

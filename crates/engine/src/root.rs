@@ -2,8 +2,9 @@
 
 use crate::core::Halted;
 use crate::rescue::Doubt;
-use bifold_disk::fs::{Fs, FsError};
+use bifold_disk::fs::{Fs, FsError, FsResult};
 use bifold_disk::ignore::Ignore;
+use bifold_disk::restore::{PutAway, What, put, put_back};
 use bifold_disk::root::{Found, Marker, look};
 use bifold_store::{FolderId, RootIdentity};
 use bifold_tree::{Names, ReplicaId};
@@ -75,9 +76,26 @@ pub struct Root {
     pub(crate) in_doubt: AtomicBool,
     /// What that may be.
     pub(crate) doubt: Mutex<Doubt>,
+    /// A file that was to be put in place was not: what stood there may have to be put back.
+    pub(crate) misplaced: AtomicBool,
 }
 
 impl Root {
+    /// Puts a file where a person wants it: see [`put`].
+    pub(crate) fn put(&self, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<Option<PutAway>> {
+        let done = put(self.fs.as_ref(), path, what, wall_ms);
+        self.misplaced.fetch_or(done.is_err(), Ordering::Relaxed);
+        done
+    }
+
+    /// Puts back what stood where a file could not be put.
+    pub(crate) fn put_back(&self) -> FsResult<()> {
+        if self.misplaced.swap(false, Ordering::Relaxed) {
+            put_back(self.fs.as_ref()).inspect_err(|_| self.misplaced.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn doubt(&self) -> MutexGuard<'_, Doubt> {
         self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }

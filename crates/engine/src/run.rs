@@ -1,6 +1,6 @@
 //! The loop: inputs to the core, effects to threads. A thin shell on tokio; what it does between two steps decides nothing.
 
-use crate::carry::{Carrier, CarryError, Listener, Means, run_apply, run_read, run_scan};
+use crate::carry::{Carrier, CarryError, Listener, Means, run_apply, run_read, run_scan, run_unread};
 use crate::core::{Core, Effect, HostState, Input, Status};
 use crate::root::Root;
 use bifold_disk::apply::{Job, kind_of};
@@ -8,6 +8,7 @@ use bifold_disk::far::Far;
 use bifold_disk::scan::Scope;
 use bifold_disk::turns::{Turns, Work};
 use bifold_protocol::{Message, Refused};
+use bifold_store::Taken;
 use bifold_tree::{Action, Kind, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -117,6 +118,18 @@ impl Listener for Thread {
     fn wait_until_noted(&mut self) -> bool {
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
         self.0.blocking_send(Told::AllNoted(answer)).is_ok() && answered.recv().is_ok()
+    }
+}
+
+impl Thread {
+    /// Has a file that lies in a history noted.
+    fn note(&self, taken: Taken) {
+        let note = move |core: &mut Core, carrier: &mut Carrier| {
+            if let Err(e) = carrier.note(core, &taken) {
+                tracing::warn!(stored = taken.stored, %e, "in the history, is not noted yet");
+            }
+        };
+        let _ = self.0.blocking_send(Told::Question(Box::new(note)));
     }
 }
 
@@ -276,7 +289,8 @@ impl Loop {
         let mut verify = tokio::time::interval_at(tokio::time::Instant::now() + VERIFY, VERIFY);
         let mut poll = tokio::time::interval_at(tokio::time::Instant::now() + POLL, POLL);
         let mut told_at = std::time::Instant::now();
-        let mut tidied: Option<std::time::Instant> = None;
+        let mut tidy = tokio::time::interval_at(tokio::time::Instant::now() + TIDY, TIDY);
+        let mut to_tidy = true;
         loop {
             while let Some(input) = inputs.pop_front() {
                 was_quiet = false;
@@ -286,9 +300,9 @@ impl Loop {
                 self.carry_out(effects, stopping, &mut inputs, tell)?;
             }
             if self.running == 0 && (stopping || (self.core.is_quiet() && !was_quiet)) {
-                if tidied.is_none_or(|at| at.elapsed() > TIDY) {
-                    tidied = Some(std::time::Instant::now());
-                    self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
+                if std::mem::take(&mut to_tidy) {
+                    self.tidy(stopping)?;
+                    continue;
                 }
                 let mut status = self.core.report();
                 if self.options.dry && !stopping {
@@ -332,6 +346,7 @@ impl Loop {
                     }
                 }
                 _ = retry.tick(), if self.options.forever && self.core.has_failures() => inputs.push_back(Input::Retry),
+                _ = tidy.tick(), if self.options.forever => (to_tidy, was_quiet) = (true, false),
                 _ = verify.tick(), if self.options.forever => inputs.push_back(Input::Verify),
                 _ = poll.tick(), if self.options.forever && self.must_poll() => {
                     let mut blind = self.core.unwatched();
@@ -342,6 +357,21 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Tidies the histories. What nobody has read there is read in a thread.
+    fn tidy(&mut self, stopping: bool) -> Result<(), CarryError> {
+        self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
+        let unread = if stopping {
+            Vec::new()
+        } else {
+            self.carrier.unread(wall_ms())?
+        };
+        if !unread.is_empty() {
+            let stop = self.stop.clone();
+            self.spawn(move |thread| run_unread(unread, &stop, &mut |taken| thread.note(taken)));
+        }
+        Ok(())
     }
 
     /// What runs in threads is to end soon.

@@ -8,6 +8,9 @@ use bifold_tree::{ContentId, ReplicaId};
 use rusqlite::{Params, Row, params};
 use std::path::{Component, Path};
 
+/// Most milliseconds that count from one tidying to the next.
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
 /// Why a file was taken away.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reason {
@@ -83,14 +86,15 @@ impl Store {
         )
     }
 
-    /// What was taken away from a replica before a time, in milliseconds since 1970; oldest first, at most `limit` files.
+    /// What a tidying has seen in the history of a replica before a time, which is the history's own (see [`Tx::age_history`]); oldest first,
+    /// at most `limit` files.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub fn history_before(&self, replica: ReplicaId, time_ms: u64, limit: usize) -> Result<Vec<Taken>, StoreError> {
+    pub fn history_before(&self, replica: ReplicaId, own_ms: u64, limit: usize) -> Result<Vec<Taken>, StoreError> {
         self.taken(
-            "replica.id = ?1 AND history.time_ms < ?2 ORDER BY history.time_ms, history.stored LIMIT ?3",
-            params![replica.0 as i64, time(time_ms), number(limit)],
+            "replica.id = ?1 AND history.since_ms < ?2 ORDER BY history.since_ms, history.time_ms, history.stored LIMIT ?3",
+            params![replica.0 as i64, time(own_ms), number(limit)],
         )
     }
 
@@ -160,6 +164,26 @@ impl Tx<'_> {
             ],
         )
         .map(drop)
+    }
+
+    /// The history is tidied: its own time goes on, and what is new there is of now. Returns that time, in milliseconds. It goes on by what
+    /// the clock says that went by since the last tidying, but by a day at most, and never back: so nothing gets old because a clock was set.
+    ///
+    /// # Errors
+    /// Any error of the file.
+    pub fn age_history(&self, wall_ms: u64) -> Result<u64, StoreError> {
+        self.run(
+            "UPDATE tidied SET own_ms = own_ms + max(0, min(?1 - coalesce(wall_ms, ?1), ?2)), wall_ms = ?1",
+            params![time(wall_ms), DAY_MS],
+        )?;
+        self.run(
+            "UPDATE history SET since_ms = (SELECT own_ms FROM tidied) WHERE since_ms IS NULL",
+            [],
+        )?;
+        let own = self
+            .index
+            .query_row("SELECT own_ms FROM tidied", [], |row| row.get::<_, i64>(0));
+        Ok(self.done(own)? as u64)
     }
 
     /// Gives the history of a replica to another, which has its root now.

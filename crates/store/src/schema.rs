@@ -11,6 +11,7 @@ const VERSIONS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     |index| index.execute_batch(include_str!("migrations/001-first.sql")),
     |index| index.execute_batch(include_str!("migrations/002-log.sql")),
     |index| index.execute_batch(include_str!("migrations/003-carrying.sql")),
+    |index| index.execute_batch(include_str!("migrations/004-tidied.sql")),
     |index| index.execute_batch(include_str!("migrations/005-times.sql")),
 ];
 

@@ -11,7 +11,7 @@
 
 use bifold_disk::apply::Applied;
 use bifold_disk::scan::Scope;
-use bifold_engine::core::{Core, Effect, Input, ScanEnd, Settings};
+use bifold_engine::core::{Core, Effect, Input, ScanEnd, Searched, Settings};
 use bifold_testkit::disk::Traits;
 use bifold_testkit::history::{Counts, History, play, play_new, shrink, told};
 use bifold_testkit::world::{Mode, Settled, World};
@@ -59,7 +59,7 @@ fn with_a_disk_that_says(said: impl Fn() -> Applied, core: &mut Core, first: Inp
             match effect {
                 Effect::Scan(_, scope) => {
                     looked += usize::from(scope == Scope::All);
-                    inputs.push_back(Input::ScanEnded(id, ScanEnd::Complete));
+                    inputs.push_back(Input::ScanEnded(id, ScanEnd::Complete(Searched::default())));
                 }
                 Effect::Apply(..) => {
                     tried += 1;

@@ -11,17 +11,26 @@ use std::collections::BTreeSet;
 const MOST: u64 = 400;
 
 /// What ben does to `doc` while anna's version of it is put in its place.
-const DEEDS: [fn(&SimFs); 3] = [
+const DEEDS: [fn(&SimFs); 4] = [
     |fs| fs.write("doc", b"mine"),
     |fs| fs.save("doc", b"mine"),
     |fs| {
         fs.delete("doc");
         fs.write("doc", b"mine");
     },
+    |fs| {
+        fs.delete("doc");
+        fs.make_directory("doc");
+        fs.write("doc/inside", b"mine");
+    },
 ];
 
 fn world(traits: Traits, deleted: bool) -> World {
-    let mut world = World::new(1, Mode::Apart, &[("anna", Traits::default()), ("ben", traits)]);
+    world_of(1, traits, deleted)
+}
+
+fn world_of(seed: u64, traits: Traits, deleted: bool) -> World {
+    let mut world = World::new(seed, Mode::Apart, &[("anna", Traits::default()), ("ben", traits)]);
     world.devices[0].fs.write("doc", b"one");
     assert_eq!(world.settle(), Ok(Settled::Quiet));
     if deleted {
@@ -88,6 +97,72 @@ fn it_comes_back_after_an_end() {
         }
     }
     assert!(ended > 50, "{ended}");
+}
+
+/// A world in which what ben wrote is in his history alone, as his program was killed at that moment; if it is, then.
+fn stranded_at(seed: u64, at: u64) -> Option<World> {
+    let mut world = world_of(seed, Traits::default(), false);
+    world.devices[1].fs.at_touch_of("doc", DEEDS[1]);
+    world.doom(1, End::Kill, at);
+    let _ = world.settle();
+    world.spare();
+    let came = !world.devices[1].fs.disarm();
+    (came && in_history(&world).is_some()).then_some(world)
+}
+
+/// The moments at which it is.
+fn stranding() -> Vec<u64> {
+    let moments: Vec<u64> = (0..60).filter(|at| stranded_at(1, *at).is_some()).collect();
+    assert!(!moments.is_empty());
+    moments
+}
+
+/// Where what ben wrote lies in his history.
+fn in_history(world: &World) -> Option<String> {
+    let all = world.devices[1].fs.everything();
+    let is = |thing: &Thing| matches!(thing, Thing::File { bytes, .. } if ***bytes == *b"mine");
+    let mut kept = all.into_iter().filter(|(path, _)| path.starts_with(".bifold/history/"));
+    kept.find(|(_, thing)| is(thing)).map(|(path, _)| path)
+}
+
+#[test]
+fn it_comes_back_once_it_can_be_read() {
+    for at in stranding() {
+        let mut world = stranded_at(1, at).unwrap();
+        let stored = in_history(&world).unwrap();
+        world.devices[1].fs.set_unreadable(&stored, true);
+        for _ in 0..3 {
+            assert_eq!(world.settle(), Ok(Settled::Quiet));
+        }
+        assert!(!shown(&world).contains(&b"mine"[..]));
+        // Ended in good order, too.
+        world.restart();
+        world.devices[1].fs.heal();
+        check(&mut world, false, "it could not be read for a while");
+    }
+}
+
+#[test]
+fn it_comes_back_after_an_end_and_a_power_cut() {
+    let mut ended = 0;
+    for (killed, seed) in stranding().into_iter().flat_map(|at| (1..=12).map(move |seed| (at, seed))) {
+        for at in 0..MOST {
+            let Some(mut world) = stranded_at(seed, killed) else { break };
+            world.doom(1, End::PowerCut, at);
+            let settled = world.settle();
+            world.spare();
+            check(
+                &mut world,
+                false,
+                &format!("seed {seed}, killed at {killed}, power cut at {at}"),
+            );
+            if settled == Ok(Settled::Quiet) && world.tally().power_cuts == 0 {
+                break;
+            }
+            ended += 1;
+        }
+    }
+    assert!(ended > 5, "{ended}");
 }
 
 fn cases() -> impl Iterator<Item = (Traits, bool, End)> {

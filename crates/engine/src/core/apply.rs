@@ -89,6 +89,7 @@ impl Core {
         host.steps_before = host.steps_done;
         host.plan = plan;
         host.phase = Phase::Applying(0);
+        host.carrying = true;
         (host.makes_room, host.deferred) = (false, false);
         (host.rest_ignored, host.rest_left_out) = (true, true);
         // (Of what is removed, too: a removal that is done and not noted is no deletion by the user.)
@@ -323,7 +324,10 @@ impl Core {
             }
             self.lacks(id, nodes);
         }
-        let carrying = self.hosts.get(&id).map(|host| host.unsure);
+        let carrying = self.hosts.get_mut(&id).map(|host| {
+            host.carrying = host.unsure || host.in_doubt;
+            host.carrying
+        });
         self.commit(
             id,
             Commit {

@@ -1,7 +1,8 @@
 //! A replica that this program hosts, and what it is doing.
 
-use crate::core::{Halted, ScanEnd};
+use crate::core::Halted;
 use bifold_chunk::ChunkList;
+use bifold_disk::apply::Kept;
 use bifold_disk::ignore::Ignore;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::Moved;
@@ -40,6 +41,12 @@ pub(crate) struct Host {
     pub(crate) joining: bool,
     /// The program was ended while it took steps here: until its disk was looked at, nothing is heard of others.
     pub(crate) unsure: bool,
+    /// The index says that steps are being taken here, or that not all is known of what became of them.
+    pub(crate) carrying: bool,
+    /// Something in its history could not be looked into: it may be its user's, and nowhere else.
+    pub(crate) in_doubt: bool,
+    /// What was found in its history and is to be noted.
+    pub(crate) kept: Vec<Kept>,
     /// Its disk was looked at since it was attached.
     pub(crate) looked: bool,
     /// What is to be scanned next.
@@ -110,6 +117,9 @@ impl Host {
         Host {
             joining: replica.shows_nothing() && !carrying,
             unsure: carrying,
+            carrying,
+            in_doubt: false,
+            kept: Vec::new(),
             replica,
             name,
             phase: Phase::Idle,
@@ -154,9 +164,5 @@ impl Host {
 
     pub(crate) fn is_quiet(&self) -> bool {
         self.halted.is_some() || (self.phase == Phase::Idle && self.dirty.is_none() && !self.plan_due)
-    }
-
-    pub(crate) fn is_complete(end: &ScanEnd) -> bool {
-        *end == ScanEnd::Complete
     }
 }

@@ -158,7 +158,7 @@ impl Core {
     fn at_rest(&self, id: ReplicaId) -> bool {
         let host = self.hosts.get(&id);
         host.is_some_and(|h| {
-            let looks = h.joining || h.unfinished || h.unsure || h.dirty.is_some();
+            let looks = h.joining || h.unfinished || h.unsure || h.in_doubt || h.dirty.is_some();
             h.halted.is_none() && h.held.is_none() && h.phase == Phase::Idle && !looks
         })
     }

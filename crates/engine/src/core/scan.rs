@@ -1,7 +1,7 @@
 //! Scanning, as the core sees it: what was found is compared with the records, what is unknown is read, and the whole becomes
 //! operations.
 
-use crate::core::host::{Host, Phase};
+use crate::core::host::Phase;
 use crate::core::{Commit, Core, Effect, ScanEnd, ToRead, happened};
 use bifold_disk::ignore::IGNORE_FILE;
 use bifold_disk::read::Read;
@@ -77,17 +77,18 @@ impl Core {
         let Some(host) = self.hosts.get_mut(&id).filter(|h| h.phase == Phase::Scanning) else {
             return;
         };
-        if let ScanEnd::NotTheRoot(why) = &end {
-            host.halted = Some(why.clone());
-            self.hangs_up(id);
-        }
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        if !Host::is_complete(&end) {
+        let ScanEnd::Complete(searched) = end else {
             host.survey = Survey::new();
             host.phase = Phase::Idle;
             host.unfinished = true;
+            if let ScanEnd::NotTheRoot(why) = end {
+                host.halted = Some(why);
+                self.hangs_up(id);
+            }
             return;
-        }
+        };
+        host.kept.extend(searched.kept);
+        host.in_doubt = searched.in_doubt;
         // A step found something gone, or it is known that not all is told: where to, only a look at everything can tell.
         let unsure = std::mem::take(&mut host.surprised) || host.unwatched.is_some();
         let moved_away = unsure && host.survey.gone() > 0;
@@ -166,7 +167,11 @@ impl Core {
         let before = host.replica.sequence();
         let observed = host.replica.observe(survey, self.wall_ms);
         let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
-        let was_unsure = std::mem::take(&mut host.unsure);
+        // (What could not be looked into is not forgotten, whenever the program ends.)
+        let settled = host.carrying && !host.in_doubt;
+        host.carrying &= !settled;
+        host.unsure = false;
+        let kept = std::mem::take(&mut host.kept);
         (host.joining, host.looked) = (false, true);
         host.phase = Phase::Idle;
         host.plan_due = true;
@@ -175,8 +180,10 @@ impl Core {
             id,
             Commit {
                 chunks,
+                durable: !kept.is_empty(),
+                kept,
                 happened: happened.unwrap_or_default(),
-                carrying: was_unsure.then_some(false),
+                carrying: settled.then_some(false),
                 ..Commit::default()
             },
         );

@@ -1,13 +1,10 @@
 //! The patterns of a folder's ignore file, and what they match.
 
-use crate::core::Input;
 use crate::daemon::face::{Ignored, SetIgnore, Trouble};
+use crate::daemon::past::{ToPut, put_at};
 use crate::daemon::{Daemon, bad, failed};
-use crate::run::wall_ms;
 use bifold_disk::fs::{Entry, Fs, FsError};
 use bifold_disk::ignore::{IGNORE_FILE, Ignore};
-use bifold_disk::restore::{What, put};
-use bifold_disk::scan::Scope;
 use bifold_tree::Kind;
 use std::sync::Arc;
 
@@ -54,14 +51,10 @@ impl Daemon {
                     bad(format!("the pattern {pattern:?} cannot be understood")).hint("The syntax is that of .gitignore.")
                 );
             }
-            put(fs.as_ref(), IGNORE_FILE, &What::Bytes(found.text.as_bytes()), wall_ms())
-                .map_err(|e| failed(format!("{IGNORE_FILE} cannot be written: {e}")))?;
             Ok(found)
         });
         let found = work.await.map_err(|e| failed(e.to_string()))??;
-        let _ = door
-            .tell(Input::Dirty(replicas[0], Scope::Paths(vec![IGNORE_FILE.into()])))
-            .await;
+        put_at(&door, replicas[0], IGNORE_FILE, ToPut::Bytes(found.text.clone().into_bytes())).await?;
         Ok(found)
     }
 

@@ -1,22 +1,23 @@
 //! What was before: the log, older versions of files, and the bytes of a side.
 
-use crate::carry::Carrier;
+use crate::carry::{Carrier, UNKNOWN, with_bytes};
 use crate::core::{Core, Input};
 use crate::daemon::face::{
     Cat, Content, ContentKind, Diff, Differs, FileVersion, ListLog, LogEntry, Restore, Restored, Trouble, TroubleKind, Where,
 };
 use crate::daemon::look::side_content;
 use crate::daemon::{Daemon, bad, failed, not_found};
-use crate::run::wall_ms;
-use bifold_chunk::Verifier;
+use crate::run::{Door, wall_ms};
+use bifold_chunk::{Chunker, Verifier};
 use bifold_disk::far::Far;
 use bifold_disk::fs::{Fs, FsError};
-use bifold_disk::restore::{What, put};
+use bifold_disk::restore::What;
 use bifold_disk::scan::Scope;
 use bifold_disk::stage::{HISTORY, Origin};
 use bifold_store::{Reason, Taken};
 use bifold_tree::{ContentId, Kind, ReplicaId};
 use data_encoding::BASE64;
+use std::sync::atomic::AtomicBool;
 
 /// Entries of the log that are told at a time.
 const MOST_ENTRIES: usize = 1000;
@@ -115,39 +116,14 @@ impl Daemon {
         let at = path.clone();
         let asked = door.ask(move |_, carrier| {
             let kept = carrier.store().history_at(own, &at)?;
-            let fs = carrier.root(own).map(|root| root.fs.clone());
-            let found = kept.into_iter().find(|taken| taken.stored == id).zip(fs);
+            let found = kept.into_iter().find(|taken| taken.stored == id);
             found.ok_or_else(|| {
                 not_found(format!("there is no version {id:?} of {at}"))
                     .hint("bifold versions FOLDER PATH lists those that there are.")
             })
         });
-        let (taken, fs) = asked.await.ok_or_else(|| failed("the folder ended"))??;
-        let (now, at) = (wall_ms(), path.clone());
-        let done =
-            tokio::task::spawn_blocking(move || put(fs.as_ref(), &at, &What::File(&format!("{HISTORY}/{}", taken.stored)), now));
-        let away = done
-            .await
-            .map_err(|e| failed(e.to_string()))?
-            .map_err(|e| refused(&path, &e))?;
-        if let Some(away) = away {
-            let at = path.clone();
-            // (If this is not noted, a later tidying up finds it.)
-            let noting = door.ask(move |_, carrier| {
-                let taken = Taken {
-                    replica: own,
-                    stored: away.stored,
-                    content: ContentId::default(),
-                    path: at,
-                    time_ms: now,
-                    reason: Reason::Replaced,
-                    size: away.size,
-                };
-                carrier.note(&taken)
-            });
-            noting.await.transpose()?;
-        }
-        let _ = door.tell(Input::Dirty(own, Scope::Paths(vec![path.clone()]))).await;
+        let taken = asked.await.ok_or_else(|| failed("the folder ended"))??;
+        put_at(&door, own, &path, ToPut::File(format!("{HISTORY}/{}", taken.stored))).await?;
         Ok(Restored { path })
     }
 
@@ -219,6 +195,54 @@ impl Daemon {
             read => read,
         }
     }
+}
+
+/// Bytes that a person wants somewhere.
+pub(crate) enum ToPut {
+    /// These.
+    Bytes(Vec<u8>),
+    /// Those of a file below the same root.
+    File(String),
+}
+
+/// Puts a file where a person wants it, and notes what stood there, which is in the history then.
+pub(crate) async fn put_at(door: &Door, own: ReplicaId, path: &str, what: ToPut) -> Result<(), Trouble> {
+    let root = door.ask(move |_, carrier| carrier.root(own).cloned());
+    let root = root.await.flatten().ok_or_else(|| failed("the folder ended"))?;
+    let (now, at) = (wall_ms(), path.to_owned());
+    let put = tokio::task::spawn_blocking(move || {
+        let what = match &what {
+            ToPut::Bytes(bytes) => What::Bytes(bytes),
+            ToPut::File(path) => What::File(path),
+        };
+        let away = root.put(&at, &what, now)?;
+        Ok(away.and_then(|away| {
+            let taken = Taken {
+                replica: own,
+                stored: away.stored,
+                content: UNKNOWN,
+                path: at,
+                time_ms: now,
+                reason: Reason::Replaced,
+                size: away.size,
+            };
+            with_bytes(root.fs.as_ref(), taken, &AtomicBool::new(false), &mut Chunker::new())
+        }))
+    });
+    let put = put.await.map_err(|e| failed(e.to_string()))?;
+    // (If it is not noted, a later tidying up finds it.)
+    let noted = match &put {
+        Ok(Some(taken)) => {
+            let taken = taken.clone();
+            door.ask(move |core, carrier| carrier.note(core, &taken)).await.transpose()
+        }
+        _ => Ok(None),
+    };
+    // (Also where it failed: what could not be put back is put back before the scan.)
+    let _ = door.tell(Input::Dirty(own, Scope::Paths(vec![path.to_owned()]))).await;
+    put.map_err(|e| refused(path, &e))?;
+    noted?;
+    Ok(())
 }
 
 enum Bytes {

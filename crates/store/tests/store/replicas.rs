@@ -141,7 +141,14 @@ fn the_history_is_found_by_content_time_and_replica() {
     store.commit(|tx| all.iter().try_for_each(|t| tx.add_history(t))).unwrap();
     let [one, two, three] = all;
     assert_eq!(store.history(content("x")).unwrap(), [three.clone(), one.clone()]);
-    assert_eq!(store.history_before(ReplicaId(7), 3, 9).unwrap(), [one.clone(), two.clone()]);
+    assert_eq!(
+        store.history_before(ReplicaId(7), u64::MAX, 9).unwrap(),
+        [],
+        "nobody has tidied yet"
+    );
+    store.commit(|tx| tx.age_history(1000)).unwrap();
+    assert_eq!(store.history_before(ReplicaId(7), 0, 9).unwrap(), []);
+    assert_eq!(store.history_before(ReplicaId(7), 1, 9).unwrap(), [one.clone(), two.clone()]);
     assert_eq!(
         store.history_before(ReplicaId(7), u64::MAX, 1).unwrap(),
         std::slice::from_ref(&one)
@@ -157,4 +164,30 @@ fn the_history_is_found_by_content_time_and_replica() {
     });
     assert_eq!(removed.unwrap(), (true, false));
     assert_eq!(store.history(content("x")).unwrap(), [three]);
+}
+
+#[test]
+fn nothing_in_the_history_gets_old_because_a_clock_was_set() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let mut store = Store::in_memory().unwrap();
+    host(&mut store, 7);
+    let mut tidy = |wall_ms| store.commit(|tx| tx.age_history(wall_ms)).unwrap();
+    let start = 20_000 * DAY;
+    assert_eq!(tidy(start), 0);
+    assert_eq!(tidy(start + 5), 5);
+    // A month ahead, and back again.
+    assert_eq!(tidy(start + 31 * DAY), 5 + DAY);
+    assert_eq!(tidy(start + 10), 5 + DAY);
+    assert_eq!(tidy(start + 12), 7 + DAY);
+    // As after a start without a clock.
+    assert_eq!(tidy(0), 7 + DAY);
+    assert_eq!(tidy(u64::MAX), 7 + 2 * DAY);
+    // What was noted since is of now, whatever was the time that people are shown.
+    store.commit(|tx| tx.add_history(&taken(7, "x", 1))).unwrap();
+    let now = store.commit(|tx| tx.age_history(start)).unwrap();
+    assert_eq!(now, 7 + 2 * DAY);
+    assert_eq!(store.history_before(ReplicaId(7), now, 9).unwrap(), []);
+    assert_eq!(store.history_before(ReplicaId(7), now + 1, 9).unwrap(), [taken(7, "x", 1)]);
+    store.commit(|tx| tx.age_history(start + 1)).unwrap();
+    assert_eq!(store.history_before(ReplicaId(7), now, 9).unwrap(), []);
 }
