@@ -214,13 +214,7 @@ impl Session {
                 if shown.is_some_and(|shown| !replica.have().includes(shown)) {
                     return Err(Refused::PutBack);
                 }
-                for node in nodes {
-                    let received = replica.receive(node, wall_ms);
-                    if received.is_err() && handled.changed {
-                        replica.received_some();
-                    }
-                    handled.changed |= received?;
-                }
+                handled.changed = replica.receive_some(nodes, wall_ms)? > 0;
                 if let Some(complete) = complete {
                     replica.received_all(&complete.have, &complete.acks);
                     replica.heard_upto(peer, complete.sequence);

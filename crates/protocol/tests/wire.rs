@@ -5,7 +5,10 @@ use bifold_chunk::{Chunk, ChunkId, Packing};
 use bifold_protocol::content::{ITEM_HEAD_BYTES, ItemHead, Lane, MAX_ANSWER_BYTES, Request, Wanted};
 use bifold_protocol::wire::{Encoder, Farewell, Hello, MAX_FRAME_BYTES, Packet, WireError, decode, frame_length};
 use bifold_protocol::{Answer, Complete, Message, Refused, Session};
-use bifold_tree::{Bytes, ContentId, ExactNames, FileKey, Fingerprint, Kind, Policy, Replica, ReplicaId, Stat, Survey, Vector};
+use bifold_tree::{
+    Bytes, Content, ContentId, Dot, ExactNames, FileKey, Fingerprint, Gone, Kind, Node, NodeId, Place, Policy, Replica,
+    ReplicaId, Stat, Survey, Value, Vector,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -134,6 +137,42 @@ fn what_came_before_a_refused_node_is_told_on() {
     assert_eq!(b.node_count(), 1);
     talk(&mut b, &mut c).unwrap();
     assert_eq!(c.node_count(), 1);
+}
+
+/// A reader has something of its own in a directory that all others deleted, and forgot, since the reader shows what others wrote. Once it
+/// may write, the directory comes with it.
+#[test]
+fn what_was_forgotten_comes_back_with_what_is_in_it() {
+    let by = |replica, time| Dot {
+        time,
+        replica: ReplicaId(replica),
+    };
+    let node = |dot, kind, parent, name: &str, content| {
+        let mut node = Node::unwritten(NodeId { dot, index: 0 }, kind, 0);
+        let name = name.into();
+        node.write(dot, Value::Place(Place { parent, name }), &[], &[]);
+        node.write(dot, Value::Content(content), &[], &[]);
+        node
+    };
+    let mut dead = node(by(1, 10), Kind::Dir, NodeId::ROOT, "d", Content::Dir);
+    let seen = dead.heads().collect();
+    dead.write(by(1, 20), Value::Gone(Gone { seen, under: None }), &[], &[]);
+    let link = Content::Link { target: "x".into() };
+    let new = node(by(2, 25), Kind::Link, dead.id, "new", link);
+    // All have shown that it is dead.
+    let upto = Vector(BTreeMap::from([(ReplicaId(1), 20)]));
+    let mut third = replica(3);
+    for id in 1..=3 {
+        third.add_member(ReplicaId(id));
+    }
+    let acks = (1..=2).map(|id| (ReplicaId(id), upto.clone())).collect();
+    third.received_all(&upto, &acks);
+    third.shows_all();
+    let some = [Arc::new(dead), Arc::new(new)];
+    assert_eq!(third.receive_some(&some[..1], 30), Ok(0), "forgotten");
+    assert_eq!(third.receive_some(&some, 30), Ok(2));
+    let shown = third.project(&|_| true);
+    assert!(shown.iter().any(|p| p.path == "d/new"), "{shown:?}");
 }
 
 /// What was shown here is forgotten by others, once all have shown it. So it is no use to go on with an index that knows of less.

@@ -778,19 +778,23 @@ impl<'a> Observing<'a> {
     }
 
     /// A directory that was deleted, and lives only because something is in it, is an ordinary one from the moment that its
-    /// user, who sees it, moves it or changes what is in it.
+    /// user, who sees it, moves it or changes what is in it. So is one that is to go from this disk and did not yet, where others may
+    /// have forgotten it already (it may have been ignored here for long), and those that it is in.
     fn adopt_kept_folders(&mut self) {
-        for id in std::mem::take(&mut self.touched)
-            .into_iter()
-            .filter(|_| !on(Fault::NoAdopting))
-        {
+        let mut todo: Vec<RecordId> = std::mem::take(&mut self.touched).into_iter().collect();
+        while let Some(id) = todo.pop().filter(|_| !on(Fault::NoAdopting)) {
             if id == RecordId::ROOT || id == RecordId::PARKED || self.replica.records.get(id).is_none_or(|r| r.kind != Kind::Dir)
             {
                 continue;
             }
             for n in self.members(id) {
-                let kept = self.replica.nodes.live(n) && !self.replica.nodes.lives_itself(n);
-                if kept && !self.seen_of(id, n, &[Register::Gone]).is_empty() {
+                let live = self.replica.nodes.live(n);
+                let kept = live && !self.replica.nodes.lives_itself(n);
+                let forgotten = !live && !self.written.contains_key(&n) && self.replica.within_frontier(self.node(n));
+                if forgotten {
+                    todo.extend(self.replica.records.get(id).map(|r| r.parent));
+                }
+                if forgotten || kept && !self.seen_of(id, n, &[Register::Gone]).is_empty() {
                     let mut over = self.seen_of(id, n, &[Register::Content]);
                     over.extend(self.settled(id, n, Register::Content));
                     self.write(id, n, Value::Content(Content::Dir), &over);

@@ -273,6 +273,43 @@ impl Replica {
     /// # Errors
     /// A node that no well-behaved replica can have made; nothing was merged.
     pub fn receive(&mut self, node: &Arc<Node>, wall_ms: u64) -> Result<bool, Malformed> {
+        self.take_in(node, wall_ms, false)
+    }
+
+    /// The same for several, parents before what is in them. What was forgotten here, and is the directory of something that was not, is
+    /// known again: whoever sends both had something in there that nobody else knew of. Says of how many anything changed.
+    ///
+    /// # Errors
+    /// As of [`receive`](Self::receive); what came before stays merged, and is noted as some of what the sender has.
+    pub fn receive_some(&mut self, nodes: &[Arc<Node>], wall_ms: u64) -> Result<usize, Malformed> {
+        let is_dead_dir = |node: &&Arc<Node>| node.kind == Kind::Dir && !node.gones.is_empty();
+        let mut needed: HashSet<NodeId> = HashSet::new();
+        if nodes
+            .iter()
+            .filter(is_dead_dir)
+            .any(|node| self.nodes.find(node.id).is_none())
+        {
+            for node in nodes.iter().rev() {
+                let is_known = || self.nodes.find(node.id).is_some();
+                if needed.contains(&node.id) || is_known() || !self.within_frontier(node) {
+                    needed.extend(node.places.iter().map(|(_, place)| place.parent));
+                }
+            }
+        }
+        let mut changed = 0;
+        for node in nodes {
+            match self.take_in(node, wall_ms, needed.contains(&node.id)) {
+                Ok(news) => changed += usize::from(news),
+                Err(malformed) => {
+                    self.partial |= changed > 0;
+                    return Err(malformed);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    fn take_in(&mut self, node: &Arc<Node>, wall_ms: u64, is_needed: bool) -> Result<bool, Malformed> {
         node.check()?;
         let latest = node.context.iter().map(|(_, time)| *time).max().unwrap_or(0);
         if latest > self.clock.max(wall_ms).saturating_add(MAX_AHEAD_MS).min(MAX_TIME_MS) {
@@ -282,7 +319,7 @@ impl Replica {
             return Err(Malformed::Forged);
         }
         let known = self.nodes.find(node.id);
-        if known.is_none() && self.within_frontier(node) && !on(Fault::ForgottenComeBack) {
+        if known.is_none() && !is_needed && self.within_frontier(node) && !on(Fault::ForgottenComeBack) {
             return Ok(false); // every replica has seen it dead: it was dropped here
         }
         match known {
@@ -428,7 +465,8 @@ impl Replica {
         self.log_from = self.log_from.max(upto);
     }
 
-    fn within_frontier(&self, node: &Node) -> bool {
+    /// Whether all members have seen all that is known of a node: once it is dead, it may be forgotten anywhere.
+    pub(crate) fn within_frontier(&self, node: &Node) -> bool {
         let within = |ack: &Vector| node.context.iter().all(|(r, t)| *t <= ack.time(*r));
         if on(Fault::ForgetsUnseen) {
             return within(&self.have);

@@ -100,7 +100,12 @@ impl Core {
         let since_ns = (i128::from(self.wall_ms) - i128::from(WRITTEN_BY_ITSELF_MS)) * 1_000_000;
         let is_late = |stat: &Stat| i128::from(stat.print.mtime_ns.max(stat.print.ctime_ns)) > since_ns;
         let late = unread.iter().filter(|(_, _, stat)| stat.kind == Kind::File && is_late(stat));
-        host.written.extend(late.map(|(_, path, _)| path.clone()));
+        for (_, path, _) in late {
+            // (A directory on the way may be as new.)
+            let above = path.match_indices('/').map(|(at, _)| path[..at].to_owned());
+            host.written.extend(above);
+            host.written.insert(path.clone());
+        }
         let files: Vec<ToRead> = unread
             .into_iter()
             .map(|(index, path, stat)| ToRead {
