@@ -837,16 +837,11 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// What became of putting something at a path: the user may have put something else there since, which is theirs.
+    /// What became of putting something at a path, which was done. Whatever is there now, or is not, is by someone who came after that:
+    /// then the record is of what was put there, so that the next scan sees what they did.
     fn placed(&self, path: &str, ours: &Stat) -> Outcome {
-        match self.look(path) {
-            Ok(Some(stat)) if is_still(ours, &stat) => Outcome::Done(Some(stat)),
-            // Written to since: by someone who saw what was put there. The record is of that, so that the next scan sees what they wrote.
-            Ok(Some(stat)) if (stat.kind, stat.key) == (ours.kind, ours.key) => Outcome::Done(Some(*ours)),
-            // It is there, whatever came of it: the next scan reads it.
-            Err(_) => Outcome::Done(Some(*ours)),
-            Ok(_) => Outcome::Changed,
-        }
+        let now = self.look(path).ok().flatten().filter(|stat| is_still(ours, stat));
+        Outcome::Done(Some(now.unwrap_or(*ours)))
     }
 
     /// Undoes an exchange that brought out something else than expected. The user may have changed the path once more: the
@@ -863,7 +858,8 @@ impl<'a> Applier<'a> {
 
     fn exchange_back(&self, own: &str, path: &str, ours: &Stat) -> Result<(), FsError> {
         match self.fs.exchange(own, path) {
-            Ok(()) => {}
+            // (A power cut must not take this back, and leave what is done after it: it may be the only name that it has.)
+            Ok(()) => self.fs.sync(&[path, own])?,
             // They removed what we had put there: what came out goes back to where it was.
             Err(FsError::NotFound) => {
                 return self.back_or_beside(own, path);
@@ -875,7 +871,8 @@ impl<'a> Applier<'a> {
             Some(_) => {
                 // Newer still: it belongs at the path, and what stood there before it beside it.
                 self.fs.exchange(own, path)?;
-                self.keep_beside(own, path)
+                self.keep_beside(own, path)?;
+                self.fs.sync(&[path, own])
             }
             None => Ok(()),
         }
@@ -883,10 +880,12 @@ impl<'a> Applier<'a> {
 
     /// Puts something of the user's back to where it was; beside it, if something else is there by now.
     fn back_or_beside(&self, own: &str, path: &str) -> Result<(), FsError> {
-        self.or_stranded(match self.fs.rename(own, path) {
+        let back = match self.fs.rename(own, path) {
             Err(FsError::Exists) => self.keep_beside(own, path),
             result => result,
-        })
+        };
+        // (Nobody looks for it where it was, once the next scan has seen it here: it stays here, whatever happens.)
+        self.or_stranded(back.and_then(|()| self.fs.sync(&[path, own])))
     }
 
     /// Puts something of the user's beside a path, where it is seen.

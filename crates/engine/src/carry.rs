@@ -128,6 +128,18 @@ impl Carrier {
         self.store.commit(|tx| tx.add_history(taken))
     }
 
+    /// The same of a file whose bytes were read because the index did not know them, unless it knows them by now.
+    ///
+    /// # Errors
+    /// If the index cannot be read or written.
+    pub fn note_read(&mut self, core: &mut Core, taken: &Taken) -> Result<(), StoreError> {
+        let noted = self.store.taken_as(taken.replica, &taken.stored)?;
+        if noted.is_some_and(|noted| noted.content != UNKNOWN) {
+            return Ok(());
+        }
+        self.note(core, taken)
+    }
+
     /// Writes to the index. The first time in a run, the root and the index are given a token that says that they belong
     /// together.
     ///
@@ -139,9 +151,13 @@ impl Carrier {
         }
         if let Some(root) = self.roots.get(&id).filter(|_| !commit.written.is_empty()) {
             let written: Vec<&str> = commit.written.iter().map(String::as_str).collect();
-            if let Err(e) = root.fs.sync(&written) {
-                // (It may have been moved or locked since; nothing is inferred from that.)
-                tracing::debug!(root = %root.path.display(), %e, "what was written lately cannot be synced");
+            // (One may have been moved or locked since: then each for itself. Nothing is inferred from that.)
+            if root.fs.sync(&written).is_err() {
+                for path in written {
+                    if let Err(e) = root.fs.sync(&[path]) {
+                        tracing::debug!(root = %root.path.display(), path, %e, "was written lately, and cannot be synced");
+                    }
+                }
             }
         }
         // (That steps are about to be taken is noted without one: the disk may be too full for its marker.)

@@ -579,7 +579,7 @@ impl Core {
                 me,
                 Commit {
                     durable,
-                    written: written.into_iter().collect(),
+                    written: written.into_keys().collect(),
                     ..Commit::default()
                 },
             );

@@ -125,7 +125,7 @@ impl Thread {
     /// Has a file that lies in a history noted.
     fn note(&self, taken: Taken) {
         let note = move |core: &mut Core, carrier: &mut Carrier| {
-            if let Err(e) = carrier.note(core, &taken) {
+            if let Err(e) = carrier.note_read(core, &taken) {
                 tracing::warn!(stored = taken.stored, %e, "in the history, is not noted yet");
             }
         };

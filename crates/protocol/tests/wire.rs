@@ -154,11 +154,16 @@ fn what_was_forgotten_comes_back_with_what_is_in_it() {
         node.write(dot, Value::Content(content), &[], &[]);
         node
     };
-    let mut dead = node(by(1, 10), Kind::Dir, NodeId::ROOT, "d", Content::Dir);
-    let seen = dead.heads().collect();
-    dead.write(by(1, 20), Value::Gone(Gone { seen, under: None }), &[], &[]);
+    let dead = |time, parent, name: &str| {
+        let mut dead = node(by(1, time), Kind::Dir, parent, name, Content::Dir);
+        let seen = dead.heads().collect();
+        dead.write(by(1, 20), Value::Gone(Gone { seen, under: None }), &[], &[]);
+        dead
+    };
+    let outer = dead(9, NodeId::ROOT, "d");
+    let inner = dead(10, outer.id, "e");
     let link = Content::Link { target: "x".into() };
-    let new = node(by(2, 25), Kind::Link, dead.id, "new", link);
+    let new = node(by(2, 25), Kind::Link, inner.id, "new", link);
     // All have shown that it is dead.
     let upto = Vector(BTreeMap::from([(ReplicaId(1), 20)]));
     let mut third = replica(3);
@@ -168,11 +173,12 @@ fn what_was_forgotten_comes_back_with_what_is_in_it() {
     let acks = (1..=2).map(|id| (ReplicaId(id), upto.clone())).collect();
     third.received_all(&upto, &acks);
     third.shows_all();
-    let some = [Arc::new(dead), Arc::new(new)];
-    assert_eq!(third.receive_some(&some[..1], 30), Ok(0), "forgotten");
-    assert_eq!(third.receive_some(&some, 30), Ok(2));
+    // (In the order of their last changes.)
+    let some = [Arc::new(new), Arc::new(outer), Arc::new(inner)];
+    assert_eq!(third.receive_some(&some[1..], 30), Ok(0), "forgotten");
+    assert_eq!(third.receive_some(&some, 30), Ok(3));
     let shown = third.project(&|_| true);
-    assert!(shown.iter().any(|p| p.path == "d/new"), "{shown:?}");
+    assert!(shown.iter().any(|p| p.path == "d/e/new"), "{shown:?}");
 }
 
 /// What was shown here is forgotten by others, once all have shown it. So it is no use to go on with an index that knows of less.

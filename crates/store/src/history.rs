@@ -75,6 +75,15 @@ impl Store {
         )
     }
 
+    /// What is noted of a file in the history of a replica.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub fn taken_as(&self, replica: ReplicaId, stored: &str) -> Result<Option<Taken>, StoreError> {
+        let found = self.taken("replica.id = ?1 AND history.stored = ?2", params![replica.0 as i64, stored])?;
+        Ok(found.into_iter().next())
+    }
+
     /// What was taken away from a path of a replica, newest first.
     ///
     /// # Errors

@@ -369,6 +369,11 @@ impl Nodes {
         (seen, settled)
     }
 
+    /// Whether something is known that is in a directory of this name, which is not.
+    pub(crate) fn is_awaited(&self, id: NodeId) -> bool {
+        self.awaiting.range((id, Ix(0))..=(id, Ix::NONE)).next().is_some()
+    }
+
     // ---- what is derived
 
     /// The places that no deletion has seen; if there are none, all.

@@ -790,7 +790,7 @@ impl<'a> Observing<'a> {
             for n in self.members(id) {
                 let live = self.replica.nodes.live(n);
                 let kept = live && !self.replica.nodes.lives_itself(n);
-                let forgotten = !live && !self.written.contains_key(&n) && self.replica.within_frontier(self.node(n));
+                let forgotten = !live && !self.written.contains_key(&n) && self.replica.was_shown(self.node(n));
                 if forgotten {
                     todo.extend(self.replica.records.get(id).map(|r| r.parent));
                 }

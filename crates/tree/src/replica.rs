@@ -276,26 +276,13 @@ impl Replica {
         self.take_in(node, wall_ms, false)
     }
 
-    /// The same for several, parents before what is in them. What was forgotten here, and is the directory of something that was not, is
+    /// The same for several. What was forgotten here, and is the directory of something that was not, is
     /// known again: whoever sends both had something in there that nobody else knew of. Says of how many anything changed.
     ///
     /// # Errors
     /// As of [`receive`](Self::receive); what came before stays merged, and is noted as some of what the sender has.
     pub fn receive_some(&mut self, nodes: &[Arc<Node>], wall_ms: u64) -> Result<usize, Malformed> {
-        let is_dead_dir = |node: &&Arc<Node>| node.kind == Kind::Dir && !node.gones.is_empty();
-        let mut needed: HashSet<NodeId> = HashSet::new();
-        if nodes
-            .iter()
-            .filter(is_dead_dir)
-            .any(|node| self.nodes.find(node.id).is_none())
-        {
-            for node in nodes.iter().rev() {
-                let is_known = || self.nodes.find(node.id).is_some();
-                if needed.contains(&node.id) || is_known() || !self.within_frontier(node) {
-                    needed.extend(node.places.iter().map(|(_, place)| place.parent));
-                }
-            }
-        }
+        let needed = self.needed(nodes);
         let mut changed = 0;
         for node in nodes {
             match self.take_in(node, wall_ms, needed.contains(&node.id)) {
@@ -307,6 +294,30 @@ impl Replica {
             }
         }
         Ok(changed)
+    }
+
+    /// Of nodes that come together, in any order, the directories that were forgotten here and something that was not is in.
+    fn needed(&self, nodes: &[Arc<Node>]) -> HashSet<NodeId> {
+        let is_forgotten = |node: &&Arc<Node>| {
+            let is_dead_dir = node.kind == Kind::Dir && !node.gones.is_empty();
+            is_dead_dir && self.nodes.find(node.id).is_none() && self.within_frontier(node)
+        };
+        let mut forgotten: HashMap<NodeId, &Arc<Node>> = HashMap::new();
+        forgotten.extend(nodes.iter().filter(is_forgotten).map(|node| (node.id, node)));
+        let mut needed = HashSet::new();
+        if forgotten.is_empty() {
+            return needed;
+        }
+        let is_taken = |node: &&Arc<Node>| self.nodes.find(node.id).is_some() || !self.within_frontier(node);
+        let mut todo: Vec<NodeId> = nodes.iter().filter(is_taken).flat_map(|node| parents(node)).collect();
+        todo.extend(forgotten.keys().copied().filter(|id| self.nodes.is_awaited(*id)));
+        while let Some(id) = todo.pop() {
+            if let Some(node) = forgotten.remove(&id) {
+                needed.insert(id);
+                todo.extend(parents(node));
+            }
+        }
+        needed
     }
 
     fn take_in(&mut self, node: &Arc<Node>, wall_ms: u64, is_needed: bool) -> Result<bool, Malformed> {
@@ -465,8 +476,13 @@ impl Replica {
         self.log_from = self.log_from.max(upto);
     }
 
-    /// Whether all members have seen all that is known of a node: once it is dead, it may be forgotten anywhere.
-    pub(crate) fn within_frontier(&self, node: &Node) -> bool {
+    /// Whether this replica said that it shows all that is known of a node: if that is dead, others may have forgotten it.
+    pub(crate) fn was_shown(&self, node: &Node) -> bool {
+        let ack = self.acks.get(&self.id);
+        ack.is_some_and(|ack| node.context.iter().all(|(r, t)| *t <= ack.time(*r)))
+    }
+
+    fn within_frontier(&self, node: &Node) -> bool {
         let within = |ack: &Vector| node.context.iter().all(|(r, t)| *t <= ack.time(*r));
         if on(Fault::ForgetsUnseen) {
             return within(&self.have);

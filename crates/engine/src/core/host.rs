@@ -53,8 +53,10 @@ pub(crate) struct Host {
     pub(crate) dirty: Option<Scope>,
     pub(crate) scope: Scope,
     pub(crate) survey: Survey,
-    /// Files that were found changed lately, and that nobody else has heard of.
-    pub(crate) written: BTreeSet<String>,
+    /// Of what is being read, what was changed lately.
+    pub(crate) late: BTreeSet<String>,
+    /// Files that were found changed lately, and that nobody else has heard of, each with the time at which that was noted.
+    pub(crate) written: BTreeMap<String, u64>,
     /// The next whole scan is to read every file.
     pub(crate) verify: bool,
     pub(crate) chunks: Vec<(ContentId, Arc<ChunkList>)>,
@@ -126,7 +128,8 @@ impl Host {
             dirty: Some(Scope::All),
             scope: Scope::All,
             survey: Survey::new(),
-            written: BTreeSet::new(),
+            late: BTreeSet::new(),
+            written: BTreeMap::new(),
             verify: false,
             chunks: Vec::new(),
             plan: Plan::default(),

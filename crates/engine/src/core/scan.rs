@@ -100,11 +100,11 @@ impl Core {
         let since_ns = (i128::from(self.wall_ms) - i128::from(WRITTEN_BY_ITSELF_MS)) * 1_000_000;
         let is_late = |stat: &Stat| i128::from(stat.print.mtime_ns.max(stat.print.ctime_ns)) > since_ns;
         let late = unread.iter().filter(|(_, _, stat)| stat.kind == Kind::File && is_late(stat));
+        host.late.clear();
         for (_, path, _) in late {
             // (A directory on the way may be as new.)
-            let above = path.match_indices('/').map(|(at, _)| path[..at].to_owned());
-            host.written.extend(above);
-            host.written.insert(path.clone());
+            host.late.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
+            host.late.insert(path.clone());
         }
         let files: Vec<ToRead> = unread
             .into_iter()
@@ -169,6 +169,10 @@ impl Core {
             return;
         }
         let survey = std::mem::take(&mut host.survey);
+        let now = self.wall_ms;
+        host.written.retain(|_, at| now.abs_diff(*at) < WRITTEN_BY_ITSELF_MS);
+        host.written
+            .extend(std::mem::take(&mut host.late).into_iter().map(|path| (path, now)));
         let before = host.replica.sequence();
         let observed = host.replica.observe(survey, self.wall_ms);
         let happened = observed.dot.map(|dot| happened::here(&host.replica, before, dot));
