@@ -152,7 +152,7 @@ pub enum Effect {
     /// Read files; answer with [`Input::Read`], all of them, in any number of parts.
     Read(ReplicaId, Vec<ToRead>),
     /// Write to the index, in one transaction.
-    Commit(ReplicaId, Commit),
+    Commit(ReplicaId, Box<Commit>),
     /// Take steps; answer with [`Input::Applied`] and [`Input::ApplyEnded`].
     Apply(ReplicaId, Vec<ToApply>),
     /// Something else waits until the steps that are being taken are: no more are to be begun than can be finished soon.
@@ -552,7 +552,7 @@ impl Core {
             self.past.forget();
         }
         if commit.tells_something() || commit.carrying.is_some() || commit.durable || !commit.written.is_empty() {
-            self.effects.push_back(Effect::Commit(id, commit));
+            self.effects.push_back(Effect::Commit(id, Box::new(commit)));
         }
     }
 
