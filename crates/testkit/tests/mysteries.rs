@@ -67,7 +67,10 @@ impl Simulated {
     /// Does something on a disk, now or while the program is at work.
     fn deed<T: Send + 'static>(&mut self, device: usize, how: How, act: impl Fn(&SimFs) -> T + Copy + Send + 'static) -> T {
         let fs = self.world.devices[device].fs.clone();
-        let Some(call) = how.amid else { return act(&fs) };
+        // (Where files cannot be exchanged, nothing is at a path for a moment while one takes another's place: who looks then sees that.)
+        let Some(call) = how.amid.filter(|_| fs.traits().exchange) else {
+            return act(&fs);
+        };
         let done = Arc::new(Mutex::new(None));
         let into = done.clone();
         fs.at_call(u64::from(call), move |fs| *into.lock().unwrap() = Some(act(fs)));
