@@ -803,8 +803,9 @@ impl<'a> Applier<'a> {
                 }
                 if let Err(e) = self.fs.rename(&own, path) {
                     // If something new is there by now, the old one stays in the history.
-                    if self.fs.rename(&aside, path).is_err() {
-                        kept.push(replaced);
+                    match self.fs.rename(&aside, path) {
+                        Ok(()) => self.or_stranded(self.fs.sync(&[path, &aside]))?,
+                        Err(_) => kept.push(replaced),
                     }
                     return if matches!(e, FsError::Exists) {
                         Ok(Outcome::Changed)
@@ -937,7 +938,7 @@ impl<'a> Applier<'a> {
             let aside = self.own_name(PARKED_PATH);
             self.fs.rename(from, &aside)?;
             if let Err(e) = self.fs.rename(&aside, to) {
-                let _ = self.fs.rename(&aside, from);
+                let _ = self.fs.rename(&aside, from).and_then(|()| self.fs.sync(&[from, &aside]));
                 return if matches!(e, FsError::Exists) {
                     Ok(Outcome::Changed)
                 } else {

@@ -65,7 +65,11 @@ pub fn put(fs: &dyn Fs, path: &str, what: &What<'_>, wall_ms: u64) -> FsResult<O
             return fs.rename(&new, path).map(|()| None);
         }
         match fs.exchange(&new, path) {
-            Ok(()) if is_dir(fs, &new) => fs.exchange(&new, path).and(Err(FsError::Exists)),
+            // (For good, before ours is removed: it has no other name.)
+            Ok(()) if is_dir(fs, &new) => fs
+                .exchange(&new, path)
+                .and_then(|()| fs.sync(&[path, &new]))
+                .and(Err(FsError::Exists)),
             Ok(()) => Ok(Some(stored)),
             Err(FsError::Unsupported) => go_round(fs, path, &new, next_name(), wall_ms).map(Some),
             Err(e) => Err(e),
