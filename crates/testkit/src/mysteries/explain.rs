@@ -271,6 +271,14 @@ impl<'a> Search<'a> {
         known & !(self.live(state, known) & !shown)
     }
 
+    /// Whether a file was made anew by two who had not heard of each other's.
+    fn is_made_twice(&self, state: &State, known: Set) -> bool {
+        let is_made = |e: &usize| self.events[*e].value.is_some() && self.live(state, state.seen[*e]) == 0;
+        let made: Vec<usize> = bits(known).filter(is_made).collect();
+        let apart = |a: usize, b: usize| a != b && state.with(a) >> b & 1 == 0 && state.with(b) >> a & 1 == 0;
+        made.iter().any(|a| made.iter().any(|b| apart(*a, *b)))
+    }
+
     fn values(&self, set: Set) -> BTreeSet<Value> {
         bits(set).filter_map(|e| self.events[e].value).collect()
     }
@@ -436,12 +444,16 @@ impl<'a> Search<'a> {
             next.noted[device].clear();
             next.shown[device] = shown.and_then(|v| (0..state.seen.len()).find(|e| self.events[*e].value == Some(v)));
         }
-        // Of a file that was made twice, each is one to be deleted, or not.
-        let births = bits(all)
-            .filter(|e| self.events[*e].value.is_some() && state.seen[*e] == 0)
-            .count();
-        let seen = if births > 1 { Set::MAX } else { !next.dead(all) };
-        let deleted = bits(all & seen).any(|e| self.events[e].value.is_none());
+        let deletions: Set = bits(all)
+            .filter(|e| self.events[*e].value.is_none())
+            .fold(0, |set, e| set | 1 << e);
+        let against: Set = if self.is_made_twice(state, all) {
+            // Each of the things that were made is one to be deleted, or not: who goes on with another has not seen to it.
+            bits(live).fold(0, |set, e| set | !state.seen[e])
+        } else {
+            !next.dead(all)
+        };
+        let deleted = deletions & against != 0;
         if settled.edit_of_deleted && !deleted {
             self.fail(step, |_| Why::NothingDeleted);
             return false;

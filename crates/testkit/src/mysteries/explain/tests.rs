@@ -221,6 +221,28 @@ fn a_deletion_listed_against_an_edit() {
     good([apart.clone(), vec![listed(same(Some(2)))]].concat());
     let after = vec![same(Some(2)), write(A, 3, Some(2)), listed(same(Some(3)))];
     assert_eq!(bad([apart, after].concat()).why, Why::NothingDeleted);
+    // It was made by two after it had been deleted, and one deletes the own one.
+    let anew = vec![
+        write(A, 1, NONE),
+        delete(A, 1),
+        same(NONE),
+        write(B, 2, NONE),
+        write(C, 3, NONE),
+        delete(C, 3),
+        write(C, 4, NONE),
+    ];
+    let both = settled([Some(2), Some(2), Some(4)], &[2, 4]);
+    good([anew, vec![listed(both)]].concat());
+    // All that is there was made by who had seen the deletion.
+    let anew = vec![
+        write(A, 1, NONE),
+        delete(A, 1),
+        same(NONE),
+        write(B, 2, NONE),
+        write(C, 3, NONE),
+    ];
+    let both = settled([Some(2), Some(2), Some(3)], &[2, 3]);
+    assert_eq!(bad([anew, vec![listed(both)]].concat()).why, Why::NothingDeleted);
     // Who made it twice deleted one.
     let twice = vec![write(A, 1, NONE), write(B, 2, NONE), delete(C, 1), write(A, 3, Some(1))];
     let both = listed(settled([Some(3), Some(2), Some(3)], &[2, 3]));
