@@ -1,10 +1,11 @@
 //! The checks: `test` (what CI runs), and the slow one, `stories`.
 
+use std::fs;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::job::{cargo, step};
+use crate::job::{cargo, step, target_dir};
 use crate::{install, window};
 
 /// Format, lints, documentation and all tests, quickest answers first. The test runner's closing line comes last.
@@ -29,11 +30,18 @@ pub fn test() -> Result<ExitCode> {
         "correct the example that is named above",
     )?;
     window::check_pages()?;
+    let skipped = target_dir()?.join("skipped.txt");
+    if skipped.exists() {
+        fs::remove_file(&skipped).with_context(|| format!("{} cannot be removed", skipped.display()))?;
+    }
     step(
         "tests",
-        &mut cargo(&["nextest", "run", "--workspace"])?,
+        cargo(&["nextest", "run", "--workspace"])?.env("BIFOLD_SKIPPED", &skipped),
         "see the failed test above; `cargo nextest run NAME` runs it alone",
     )?;
+    if let Ok(skipped) = fs::read_to_string(&skipped) {
+        eprint!("\nNot tried here:\n{skipped}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -512,10 +512,14 @@ fn with_disks(work: impl FnOnce(&World) + Send) {
     world.mkdir("disk");
     with_own_mounts(|| {
         if let Err(e) = Mounted::new(&world.at("disk"), &Disk::new()) {
-            return eprintln!("skipped: FUSE is needed (/dev/fuse, and the right to mount), and there is none: {e}");
+            return world::skip(&format!(
+                "FUSE is needed (/dev/fuse, and the right to mount), and there is none: {e}"
+            ));
         }
         if let Err(e) = may_watch() {
-            return eprintln!("skipped: a filter of system calls (seccomp) is needed, and there is none: {e}");
+            return world::skip(&format!(
+                "a filter of system calls (seccomp) is needed, and there is none: {e}"
+            ));
         }
         work(&world);
     });

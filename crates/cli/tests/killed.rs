@@ -79,6 +79,7 @@ fn killed_while_someone_works(kills: usize) {
     world.assert_equal();
     let lost = user.lost();
     assert!(lost.is_empty(), "lost of {}: {lost:#?}", user.contents());
+    assert_eq!(user.strange(), [""; 0], "this was never written");
     let (value, _) = world.json(NONE);
     assert_eq!(value["applied"], serde_json::json!({ "left": 0, "right": 0 }), "{value:#}");
 }
@@ -168,6 +169,7 @@ fn daemons_killed_while_someone_works() {
     println!("counted: {} operations, {crashes} crashes", user.acts);
     let lost = user.lost();
     assert!(lost.is_empty(), "lost of {}: {lost:#?}", user.contents());
+    assert_eq!(user.strange(), [""; 0], "this was never written");
 }
 
 #[test]
@@ -193,6 +195,7 @@ fn someone_works_while_it_watches() {
     assert_eq!(events.last().unwrap()["problems"], serde_json::json!([]));
     let lost = user.lost();
     assert!(lost.is_empty(), "lost of {}: {lost:#?}", user.contents());
+    assert_eq!(user.strange(), [""; 0], "this was never written");
     world.json(["--prefer", "newest"]);
     world.assert_equal();
 }
@@ -244,7 +247,7 @@ fn stopped_at_a_safe_point() {
         let output = child.wait_with_output().unwrap();
         let out = String::from_utf8_lossy(&output.stdout);
         if output.status.code() == Some(0) {
-            eprintln!("skipped: it was too fast");
+            world::skip("it was too fast");
             continue;
         }
         assert_eq!(

@@ -252,7 +252,7 @@ fn it_sleeps_while_nothing_happens() {
             .sum()
     };
     if !std::path::Path::new(&stat).exists() {
-        eprintln!("skipped: this system does not tell");
+        world::skip("this system does not tell");
         return;
     }
     std::thread::sleep(Duration::from_millis(500));
@@ -314,7 +314,7 @@ fn where_no_more_can_be_watched_it_is_looked_at() {
         .map_while(Result::ok)
         .find(|line| line.contains("max_user_watches"));
     if notice.is_none() {
-        eprintln!("skipped: this system does not let one limit oneself");
+        world::skip("this system does not let one limit oneself");
         let _ = child.kill();
         child.wait().unwrap();
         return;

@@ -1,7 +1,7 @@
 //! The marker: a small file in `.bifold/` that tells that a root is the one that was synced, and which state of it. Where it is
 //! missing or another, nothing that is missing in the root may be taken for deleted.
 
-use crate::fs::{Fs, FsError};
+use crate::fs::{Entry, Fs, FsError};
 use serde::{Deserialize, Serialize};
 
 /// Where the marker lies.
@@ -64,6 +64,18 @@ fn look_at(fs: &dyn Fs, path: &str) -> Result<Found, FsError> {
         }
     }
     Ok(serde_json::from_slice(&text[..length]).map_or(Found::Damaged, Found::Marker))
+}
+
+/// Which object the marker is, and when anything of it was changed last, nanoseconds since 1970; `None` if there is none, or the disk
+/// does not tell.
+///
+/// # Errors
+/// If that cannot be asked.
+pub fn object(fs: &dyn Fs) -> Result<Option<(u64, i64)>, FsError> {
+    Ok(match fs.stat(MARKER)? {
+        Some(Entry::Plain(stat)) if stat.print.ctime_ns != 0 => Some((stat.key.0, stat.print.ctime_ns)),
+        _ => None,
+    })
 }
 
 /// Whether the directory at a path of this computer is marked as a replica's.

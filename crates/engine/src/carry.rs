@@ -2,7 +2,7 @@
 
 use crate::core::{Commit, Core, Halted, Input, ScanEnd, Searched, ToApply, ToRead};
 use crate::rescue::{bytes_of, rescue};
-use crate::root::Root;
+use crate::root::{Root, marker_object};
 use bifold_chunk::{ChunkList, Chunker, Manifest};
 use bifold_disk::apply::{Applier, BATCH_BYTES, BATCH_STEPS, Job, content_of};
 use bifold_disk::far::{Far, PARTIAL};
@@ -163,6 +163,9 @@ impl Carrier {
         // (That steps are about to be taken is noted without one: the disk may be too full for its marker.)
         if commit.carrying.is_none() || commit.tells_something() {
             self.begin_session(id, random, wall_ms)?;
+            if let Some(root) = self.roots.get(&id) {
+                root.is_newer.store(true, Ordering::Relaxed);
+            }
         }
         self.store.commit(|tx| {
             for (content, list) in &commit.chunks {
@@ -198,6 +201,31 @@ impl Carrier {
         Ok(())
     }
 
+    /// Gives roots in which something was committed since they were given a token another one: what was copied before that is then known to be
+    /// older.
+    ///
+    /// # Errors
+    /// If the index cannot be written. (A root that cannot be is left as it is.)
+    pub fn renew_tokens(&mut self, wall_ms: u64, random: &mut dyn FnMut() -> u64) -> Result<(), CarryError> {
+        if self.dry {
+            return Ok(());
+        }
+        let is_newer = |root: &Root| root.is_newer.load(Ordering::Relaxed) && root.is_another().is_ok_and(|why| why.is_none());
+        let newer: Vec<ReplicaId> = self
+            .roots
+            .iter()
+            .filter(|(_, root)| is_newer(root))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in newer {
+            match self.begin_session(id, random(), wall_ms) {
+                Err(CarryError::Marker { path, source }) => tracing::warn!(path, %source, "its marker stays as it was"),
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
     fn begin_session(&mut self, id: ReplicaId, random: u64, wall_ms: u64) -> Result<(), CarryError> {
         let Some(root) = self.roots.get(&id) else { return Ok(()) };
         let since = root.in_session_since.load(Ordering::Relaxed);
@@ -205,6 +233,7 @@ impl Carrier {
             return Ok(());
         }
         root.in_session_since.store(wall_ms.max(1), Ordering::Relaxed);
+        root.is_newer.store(false, Ordering::Relaxed);
         let Some(hosted) = self.store.replica(id)? else {
             return Ok(());
         };
@@ -227,17 +256,20 @@ impl Carrier {
                 Tokens {
                     current: old,
                     pending: Some(random),
+                    object: None,
                 },
             )
         })?;
         mark(root.fs.as_ref(), &root.marker(random), wall_ms).map_err(failed)?;
         root.marked.store(true, Ordering::Relaxed);
+        let object = marker_object(root.fs.as_ref()).map_err(failed)?;
         self.store.commit(|tx| {
             tx.set_tokens(
                 id,
                 Tokens {
                     current: random,
                     pending: None,
+                    object,
                 },
             )
         })?;

@@ -2,7 +2,7 @@
 //! older state, the root joins anew, as a union: absence is then no deletion.
 
 use crate::core::Halted;
-use crate::root::{FsNames, Root, RootSpec, damaged, gone};
+use crate::root::{FsNames, Root, RootSpec, damaged, gone, marker_object};
 use bifold_disk::apply::Applier;
 use bifold_disk::fs::{Fs, FsError};
 use bifold_disk::ignore::{BadPattern, Ignore};
@@ -138,7 +138,7 @@ fn enter(
                     identity: spec.identity,
                     tokens: Tokens {
                         current: (options.random)(),
-                        pending: None,
+                        ..Tokens::default()
                     },
                     alive: true,
                 }
@@ -183,6 +183,7 @@ fn enter(
             ignore,
             marked: AtomicBool::new(marked),
             in_session_since: AtomicU64::new(0),
+            is_newer: AtomicBool::new(false),
             in_doubt: AtomicBool::new(store.carrying(hosted.id)?),
             doubt: Mutex::default(),
             misplaced: AtomicBool::new(false),
@@ -266,7 +267,8 @@ fn recognise(store: &Store, spec: &RootSpec) -> Result<Known, OpenError> {
     if hosted.root != spec.path && hosted.identity != spec.identity && marked_as(&hosted.root, &hosted.id.to_string()) {
         return new(Some(hosted.folder), None, "it is a copy of another root");
     }
-    if !hosted.tokens.fit(token) {
+    let object = marker_object(spec.fs.as_ref()).map_err(unreadable)?;
+    if !hosted.tokens.fit(token) || object.is_some_and(|object| hosted.tokens.is_put_back(object)) {
         return new(
             Some(hosted.folder),
             Some(hosted.id),

@@ -5,8 +5,8 @@ use crate::rescue::Doubt;
 use bifold_disk::fs::{Fs, FsError, FsResult};
 use bifold_disk::ignore::Ignore;
 use bifold_disk::restore::{PutAway, What, put, put_back};
-use bifold_disk::root::{Found, Marker, look};
-use bifold_store::{FolderId, RootIdentity};
+use bifold_disk::root::{Found, Marker, look, object};
+use bifold_store::{FolderId, MarkerObject, RootIdentity};
 use bifold_tree::{Names, ReplicaId};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +72,8 @@ pub struct Root {
     pub(crate) marked: AtomicBool,
     /// When this run has given it a token of its own, milliseconds since 1970; 0 if it has not.
     pub(crate) in_session_since: AtomicU64,
+    /// Whether something was committed since.
+    pub(crate) is_newer: AtomicBool,
     /// What its user wrote amid steps may lie in the history, and nowhere else.
     pub(crate) in_doubt: AtomicBool,
     /// What that may be.
@@ -132,6 +134,11 @@ impl Root {
             token: format!("{token:x}"),
         }
     }
+}
+
+/// Which object a root's marker is now, as its disk tells.
+pub(crate) fn marker_object(fs: &dyn Fs) -> Result<Option<MarkerObject>, FsError> {
+    Ok(object(fs)?.map(|(key, changed_ns)| MarkerObject { key, changed_ns }))
 }
 
 pub(crate) fn gone(path: &std::path::Path) -> String {

@@ -362,6 +362,7 @@ impl Loop {
     /// Tidies the histories. What nobody has read there is read in a thread.
     fn tidy(&mut self, stopping: bool) -> Result<(), CarryError> {
         self.carrier.tidy(&self.core.open_sides(), wall_ms())?;
+        self.carrier.renew_tokens(wall_ms(), &mut random)?;
         let unread = if stopping {
             Vec::new()
         } else {

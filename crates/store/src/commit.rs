@@ -64,13 +64,14 @@ impl Store {
         Ok((result, durable, large))
     }
 
-    /// Waits until all commits are on the disk: by one more, which SQLite waits for, and with it for the log before it.
+    /// Waits until all commits are on the disk: by one more, which SQLite waits for, and with it for the log before it. (On macOS only a full sync
+    /// takes them out of the disk's own memory.)
     fn sync(&mut self) -> Result<(), StoreError> {
         let counted = self.sql(|c| {
-            c.execute_batch("PRAGMA synchronous = FULL")?;
+            c.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")?;
             c.prepare_cached("UPDATE durable SET count = count + 1")?.execute([])
         });
-        self.sql(|c| c.execute_batch("PRAGMA synchronous = NORMAL"))?;
+        self.sql(|c| c.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA fullfsync = OFF"))?;
         counted.map(drop)
     }
 }

@@ -34,4 +34,4 @@ pub use error::StoreError;
 pub use history::{Reason, Taken};
 pub use log::{Deed, Happened, Logged};
 pub use open::Store;
-pub use replicas::{Folder, FolderId, Hosted, RootIdentity, Tokens};
+pub use replicas::{Folder, FolderId, Hosted, MarkerObject, RootIdentity, Tokens};

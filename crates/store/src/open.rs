@@ -46,7 +46,10 @@ impl Store {
         }
         store.sql(|c| {
             // NORMAL: a commit costs no wait for the disk; `Tx::durable` waits. The log is cut back after a large commit.
-            c.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304;")
+            c.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304; \
+                 PRAGMA checkpoint_fullfsync = ON;",
+            )
         })?;
         store.migrate(found)?;
         Ok(store)

@@ -38,6 +38,17 @@ pub struct Tokens {
     pub current: u64,
     /// What it is about to say.
     pub pending: Option<u64>,
+    /// Which object it was when it was written, if that is known.
+    pub object: Option<MarkerObject>,
+}
+
+/// What a disk tells of the file that is the marker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MarkerObject {
+    /// Which object it is.
+    pub key: u64,
+    /// When anything of it was changed last, nanoseconds since 1970.
+    pub changed_ns: i64,
 }
 
 impl Tokens {
@@ -45,6 +56,14 @@ impl Tokens {
     #[must_use]
     pub fn fit(&self, marker: u64) -> bool {
         marker == self.current || Some(marker) == self.pending
+    }
+
+    /// Whether a marker that fits was put back from a backup: it is another object, and was changed at another time. (Some disks give
+    /// objects other numbers each time that they are mounted; and someone may have changed who may read it.)
+    #[must_use]
+    pub fn is_put_back(&self, marker: MarkerObject) -> bool {
+        self.object
+            .is_some_and(|noted| noted.key != marker.key && noted.changed_ns != marker.changed_ns)
     }
 }
 
@@ -66,7 +85,8 @@ pub struct Hosted {
     pub alive: bool,
 }
 
-const HOSTED: &str = "SELECT id, folder, root, root_device, root_inode, token, token_pending, alive FROM replica";
+const HOSTED: &str = "SELECT id, folder, root, root_device, root_inode, token, token_pending, alive, marker_key, marker_changed \
+     FROM replica";
 
 impl Store {
     /// Whether steps were being taken on a replica's disk when the program ended.
@@ -163,6 +183,13 @@ fn hosted(row: &Row<'_>) -> rusqlite::Result<Option<Hosted>> {
         tokens: Tokens {
             current: number(5)?,
             pending: row.get::<_, Option<i64>>(6)?.map(|n| n as u64),
+            object: match (row.get::<_, Option<i64>>(8)?, row.get(9)?) {
+                (Some(key), Some(changed_ns)) => Some(MarkerObject {
+                    key: key as u64,
+                    changed_ns,
+                }),
+                _ => None,
+            },
         },
         alive: row.get(7)?,
     }))
@@ -215,11 +242,13 @@ impl Tx<'_> {
             });
         }
         self.run(
-            "INSERT INTO replica (id, folder, root, root_text, root_device, root_inode, token, token_pending, alive) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+            "INSERT INTO replica (id, folder, root, root_text, root_device, root_inode, token, token_pending, alive, marker_key, \
+                 marker_changed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
              ON CONFLICT (id) DO UPDATE SET folder = excluded.folder, root = excluded.root, root_text = excluded.root_text, \
                  root_device = excluded.root_device, root_inode = excluded.root_inode, token = excluded.token, \
-                 token_pending = excluded.token_pending, alive = excluded.alive",
+                 token_pending = excluded.token_pending, alive = excluded.alive, marker_key = excluded.marker_key, \
+                 marker_changed = excluded.marker_changed",
             params![
                 hosted.id.0 as i64,
                 hosted.folder.0 as i64,
@@ -230,6 +259,8 @@ impl Tx<'_> {
                 hosted.tokens.current as i64,
                 hosted.tokens.pending.map(|token| token as i64),
                 hosted.alive,
+                hosted.tokens.object.map(|object| object.key as i64),
+                hosted.tokens.object.map(|object| object.changed_ns),
             ],
         )
         .map(drop)
@@ -254,8 +285,14 @@ impl Tx<'_> {
         let key = self.key(replica)?;
         self.durable();
         self.run(
-            "UPDATE replica SET token = ?2, token_pending = ?3 WHERE key = ?1",
-            params![key, tokens.current as i64, tokens.pending.map(|token| token as i64)],
+            "UPDATE replica SET token = ?2, token_pending = ?3, marker_key = ?4, marker_changed = ?5 WHERE key = ?1",
+            params![
+                key,
+                tokens.current as i64,
+                tokens.pending.map(|token| token as i64),
+                tokens.object.map(|object| object.key as i64),
+                tokens.object.map(|object| object.changed_ns),
+            ],
         )
         .map(drop)
     }

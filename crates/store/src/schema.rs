@@ -13,6 +13,7 @@ const VERSIONS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[
     |index| index.execute_batch(include_str!("migrations/003-carrying.sql")),
     |index| index.execute_batch(include_str!("migrations/004-tidied.sql")),
     |index| index.execute_batch(include_str!("migrations/005-times.sql")),
+    |index| index.execute_batch(include_str!("migrations/006-marker.sql")),
 ];
 
 /// The newest version.

@@ -336,7 +336,7 @@ impl World {
     /// Loses the index.
     pub fn lose_index(&mut self) {
         self.restart();
-        self.indexes.iter().for_each(Index::remove);
+        self.indexes.iter_mut().for_each(Index::remove);
     }
 
     /// Keeps a copy of the index.
@@ -349,7 +349,7 @@ impl World {
     /// Puts a copy of the index back.
     pub fn restore_index(&mut self, name: &str) {
         self.restart();
-        for (index, parts) in self.indexes.iter().zip(&self.copies[name]) {
+        for (index, parts) in self.indexes.iter_mut().zip(&self.copies[name]) {
             index.put(parts);
         }
     }

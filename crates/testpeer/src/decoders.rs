@@ -288,7 +288,7 @@ pub fn control(bytes: &[u8]) {
             )*
         };
     }
-    read!(Add Which Invite Join HostShare Remove RemoveDevice SetRole Resolve Allow Where ListLog Restore Cat Diff PreviewIgnore SetIgnore SetLimits);
+    read!(Add Which Invite Join HostShare Remove RemoveDevice SetRole Resolve Allow Where ListLog Restore Cat Diff PreviewIgnore SetIgnore SetLimits Pause);
     if let Ok(join) = serde_json::from_slice::<face::Join>(bytes) {
         let _ = Ticket::parse(&join.ticket);
     }
@@ -317,6 +317,17 @@ pub fn ignore(bytes: &[u8]) {
 /// A name: whatever a node may be called has a form on every disk that leads nowhere else, and comes back as it was.
 pub fn names(bytes: &[u8]) {
     let Ok(name) = std::str::from_utf8(bytes) else { return };
+    // What a disk has: either nothing that can be told to others, or a name that all take.
+    for system in [System::Unix, System::Mac, System::Windows] {
+        let rules = NameRules {
+            system,
+            fold: Fold::default(),
+            max: MaxName::Bytes(255),
+        };
+        if let Some(told) = rules.to_tree(name.as_ref()).filter(|_| is_name(name)) {
+            assert!(is_name(&told), "{name:?} is told as {told:?}");
+        }
+    }
     if !is_name(name) || is_own_name(name) {
         return;
     }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use super::device::Device;
 use super::worker::{Name, Worker, name_of, tree};
 
-/// All trees are equal; each worker's own files are there as they were written last; and what each wrote last into a shared document is
+/// All trees are equal; each worker's own files are there as they were written last, and were each time that they were looked at; and what each wrote last into a shared document is
 /// somewhere in the folder or its histories.
 pub fn check(devices: &[Arc<Device>], workers: &[Worker]) -> Result<()> {
     let trees = devices.iter().map(|d| tree(&d.root)).collect::<std::io::Result<Vec<_>>>()?;
@@ -29,6 +29,9 @@ pub fn check(devices: &[Arc<Device>], workers: &[Worker]) -> Result<()> {
         kept.extend(history(&device.root)?);
     }
     for worker in workers {
+        if let Some(first) = worker.wrong.first() {
+            bail!("{first} ({} like that)", worker.wrong.len());
+        }
         let inside = format!("{}/", worker.name);
         let shown = |(path, name): (&String, &Option<Name>)| {
             let own = path.starts_with(&inside).then_some(name.as_ref())??;

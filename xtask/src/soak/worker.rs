@@ -34,6 +34,8 @@ pub struct Worker {
     random: Random,
     /// What is in the worker's own directories.
     pub own: BTreeMap<String, Name>,
+    /// What was found to be otherwise there, when it was looked at again.
+    pub wrong: Vec<String>,
     /// What the worker wrote last into each shared document.
     pub shared: BTreeMap<String, Name>,
     pub deeds: u64,
@@ -49,6 +51,7 @@ impl Worker {
             root,
             random: Random::seeded(seed),
             own: BTreeMap::new(),
+            wrong: Vec::new(),
             shared: BTreeMap::new(),
             deeds: 0,
             dirs: 0,
@@ -103,7 +106,22 @@ impl Worker {
     fn some(&mut self, large: bool) -> Option<String> {
         let fits = |path: &&String| path.contains("/large") == large && !path.contains("/burst");
         let paths: Vec<&String> = self.own.keys().filter(fits).collect();
-        Worker::one_of(&mut self.random, &paths).cloned()
+        let path = Worker::one_of(&mut self.random, &paths).cloned()?;
+        self.look(&path);
+        Some(path)
+    }
+
+    /// Nobody else writes there: a file of one's own has to be as it was left.
+    fn look(&mut self, path: &str) {
+        let there = fs::read(self.root.join(path)).map(|bytes| name_of(&bytes));
+        match (there, self.own.get(path)) {
+            (Ok(there), Some(left)) if there == *left => {}
+            (there, left) => {
+                let what = format!("{path} of {} was left as {left:?}, and is {there:?}", self.name);
+                eprintln!("{what}");
+                self.wrong.push(what);
+            }
+        }
     }
 
     fn fresh_dir(&mut self) -> String {

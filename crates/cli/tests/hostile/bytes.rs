@@ -198,7 +198,6 @@ fn bytes_that_are_wrong_are_never_put_in_place() {
 }
 
 #[test]
-#[ignore = "it waits for those who are silent as long as the program does"]
 fn who_never_answers_is_not_waited_for_for_ever() {
     let world = World::new();
     let scene = Scene::new(&world);

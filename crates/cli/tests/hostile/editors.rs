@@ -9,7 +9,7 @@ use bifold_protocol::content::{Lane, Request, Wanted};
 use bifold_protocol::wire::Packet;
 use bifold_protocol::{Answer, Complete, Message};
 use bifold_testpeer::peer::{Member, Rogue, content};
-use bifold_tree::{Content, ContentId, Dot, Gone, Kind, Node, NodeId, ReplicaId, Vector};
+use bifold_tree::{Content, ContentId, Dot, Gone, Kind, Node, NodeId, ReplicaId, Shown, Vector};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -526,6 +526,70 @@ fn two_things_under_one_dot_touch_nothing_of_others() {
         let there = |name: &str| paths.iter().any(|p| p.ends_with(name));
         until("what is in it goes on", || there("in it") && there("in it too"));
     }
+}
+
+/// What others have, and what their disks show, is told by themselves. Who tells it for them may have them wait, or a deletion forgotten too
+/// early; what people wrote stays, and all become the same.
+#[test]
+fn what_is_claimed_of_others_loses_nothing() {
+    let world = World::new();
+    let mut scene = Scene::new(&world);
+    scene.anna.put("gone", "to go");
+    scene.ben.gets("gone", "to go");
+    let ticket = scene.ticket("editor");
+    let rogue = Rogue::new(1);
+    let (wire, mut member) = rogue.join(&ticket);
+    wire.close();
+    let (annas, bens) = (
+        member.replica_of(ticket.device).unwrap(),
+        member.replica_of(bens(&member, &ticket).device).unwrap(),
+    );
+    scene.ben.kill();
+    let mut wire = rogue.come(&ticket, &mut member);
+    wire.begin(&member);
+    let Some(Packet::Session {
+        message: Message::Records { nodes, .. },
+        ..
+    }) = wire.hear_until(
+        |packet| matches!(packet, Packet::Session { message: Message::Records { nodes, .. }, .. } if !nodes.is_empty()),
+    )
+    else {
+        panic!("nothing of Anna's is heard");
+    };
+    let later = Vector(BTreeMap::from([(annas, now_ms() + 3_600_000), (bens, now_ms() + 3_600_000)]));
+    let own = Vector(BTreeMap::from([(member.id(), 1)]));
+    // Ben has all that Anna will do in the next hour; and what each of the two shows is something that nobody has.
+    wire.say(&member.session(Message::Records {
+        nodes: Vec::new(),
+        complete: Some(Complete {
+            sequence: 1,
+            have: own,
+            acks: BTreeMap::from([(bens, later)]),
+        }),
+    }));
+    assert!(wire.is_heard());
+    for is_there in [true, false] {
+        let nowhere = content(b"nobody has this").id();
+        let shown = nodes.iter().map(|node| Shown {
+            node: node.id,
+            contents: vec![nowhere],
+            is_there,
+        });
+        wire.say(&member.session(Message::Shows(Answer {
+            of: vec![annas, bens],
+            shown: shown.map(|shown| (shown, true)).collect(),
+        })));
+        assert!(wire.is_heard());
+    }
+    std::fs::remove_file(world.at("anna/gone")).unwrap();
+    scene.anna.put("kept", "annas");
+    scene.ben.put("from ben", "bens");
+    until("Anna has seen to it", || scene.anna.folder()["files"] == 3);
+    scene.ben.start();
+    scene.ben.gets("kept", "annas");
+    scene.anna.gets("from ben", "bens");
+    until("they are the same", || scene.paths(&scene.anna) == scene.paths(&scene.ben));
+    scene.is_fine("claims of others");
 }
 
 /// As far ahead as is let pass: others' clocks follow, and whoever writes after it is newer.

@@ -66,6 +66,16 @@ impl std::fmt::Debug for Item {
 /// What is below a directory, by path.
 pub type Tree = BTreeMap<PathBuf, Item>;
 
+/// Says that something was not tried here, and why; also into the file that `BIFOLD_SKIPPED` names: what passes tells nobody anything.
+pub fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+    if let Some(file) = std::env::var_os("BIFOLD_SKIPPED") {
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        let mut file = fs::File::options().create(true).append(true).open(file).unwrap();
+        std::io::Write::write_all(&mut file, format!("{name}: {why}\n").as_bytes()).unwrap();
+    }
+}
+
 impl World {
     /// Two empty folders, `left` and `right`. With BIFOLD_KEEP set they stay where they are, with a log, for a look.
     pub fn new() -> World {
@@ -170,7 +180,7 @@ impl World {
         use std::os::unix::process::CommandExt;
         // SAFETY: it only asks.
         if unsafe { libc::geteuid() } != 0 {
-            eprintln!("skipped: only root can become somebody else");
+            skip("only root can become somebody else");
             return None;
         }
         // Where the program was built may be closed to others: it is run from here.
@@ -186,7 +196,9 @@ impl World {
             Ok(run) if run.code == Some(0) => {}
             Err(e) if e.kind() != std::io::ErrorKind::PermissionDenied => panic!("{e}"),
             other => {
-                eprintln!("skipped: nobody may not run what lies in the directory of temporary files: {other:?}");
+                skip(&format!(
+                    "nobody may not run what lies in the directory of temporary files: {other:?}"
+                ));
                 return None;
             }
         }

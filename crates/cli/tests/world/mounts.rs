@@ -22,10 +22,10 @@ pub fn with_own_mounts(work: impl FnOnce() + Send) -> bool {
                         ) == 0
                 };
                 if !alone {
-                    eprintln!(
-                        "skipped: mounts of one's own need rights that this user lacks ({})",
+                    super::skip(&format!(
+                        "mounts of one's own need rights that this user lacks ({})",
                         io::Error::last_os_error()
-                    );
+                    ));
                     return false;
                 }
                 work();
@@ -109,7 +109,7 @@ impl Image {
         if made.is_ok_and(|done| done.status.success()) && image.try_mount() {
             return Some(image);
         }
-        eprintln!("skipped: a disk in a file cannot be made or mounted here");
+        super::skip("a disk in a file cannot be made or mounted here");
         None
     }
 

@@ -40,6 +40,8 @@ pub struct User<'w> {
     pub random: Random,
     /// All that was ever written: what is told of it, by its hash.
     wrote: BTreeMap<[u8; 32], String>,
+    /// The same, and what was begun and not done, by its first line: how long it was to be.
+    begun: BTreeMap<String, usize>,
     /// The longest file, in bytes.
     pub longest: usize,
     /// How often they did something.
@@ -55,6 +57,7 @@ impl<'w> User<'w> {
             world,
             random: Random::new(seed),
             wrote: BTreeMap::new(),
+            begun: BTreeMap::new(),
             longest: 200_000,
             acts: 0,
             binned: 0,
@@ -67,11 +70,13 @@ impl<'w> User<'w> {
 
     /// A content that nobody wrote before.
     fn content(&mut self, what: &Path) -> Vec<u8> {
-        let mut bytes = format!("content {} of {}\n", self.wrote.len(), what.display()).into_bytes();
+        let line = format!("content {} of {}\n", self.begun.len(), what.display());
+        let mut bytes = line.clone().into_bytes();
         if self.random.below(8) == 0 {
             let length = self.random.below(self.longest);
-            bytes.extend((0..length).map(|i| (i * 31 % 251) as u8));
+            bytes.extend((0..length).map(filling));
         }
+        self.begun.insert(line, bytes.len());
         self.wrote.insert(
             *blake3::hash(&bytes).as_bytes(),
             String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned(),
@@ -202,9 +207,43 @@ impl<'w> User<'w> {
             .collect()
     }
 
+    /// What is in a folder or its history, and was never written: neither all of it, nor its beginning while it was being written.
+    pub fn strange(&self) -> Vec<String> {
+        let is_written = |bytes: &[u8]| {
+            let line = bytes.iter().position(|b| *b == b'\n').map_or(bytes, |at| &bytes[..=at]);
+            let (line, rest) = (String::from_utf8_lossy(line), &bytes[line.len()..]);
+            let whole = self.begun.get(&*line).is_some_and(|length| bytes.len() <= *length);
+            let begins = rest.is_empty()
+                && self
+                    .begun
+                    .range(line.to_string()..)
+                    .next()
+                    .is_some_and(|(l, _)| l.starts_with(&*line));
+            (whole || begins) && rest.iter().enumerate().all(|(i, b)| *b == filling(i))
+        };
+        let mut strange = Vec::new();
+        for place in ["left", "right"] {
+            for (path, item) in super::tree(&self.world.at(place)) {
+                let own = path.starts_with(".bifold") && !path.starts_with(".bifold/history");
+                if let super::Item::File { bytes, .. } = item
+                    && !own
+                    && !is_written(&bytes)
+                {
+                    strange.push(format!("{place}/{path}: {} bytes", bytes.len()));
+                }
+            }
+        }
+        strange
+    }
+
     pub fn contents(&self) -> usize {
         self.wrote.len()
     }
+}
+
+/// A byte of a long content.
+fn filling(at: usize) -> u8 {
+    (at * 31 % 251) as u8
 }
 
 fn hash(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! Folders, replicas and history.
 
 use crate::sample::{Disk, FOLDER, content, host, hosted, keep, load, replica};
-use bifold_store::{Folder, FolderId, Reason, Store, StoreError, Taken, Tokens};
+use bifold_store::{Folder, FolderId, MarkerObject, Reason, Store, StoreError, Taken, Tokens};
 use bifold_tree::ReplicaId;
 
 #[test]
@@ -74,6 +74,10 @@ fn a_replica_changes_without_losing_what_it_has() {
     let tokens = Tokens {
         current: 5,
         pending: Some(u64::MAX),
+        object: Some(MarkerObject {
+            key: u64::MAX,
+            changed_ns: -1,
+        }),
     };
     let folder = Folder {
         id: FolderId(1),

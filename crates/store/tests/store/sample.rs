@@ -22,6 +22,7 @@ pub fn hosted(id: u64) -> Hosted {
         tokens: Tokens {
             current: u64::MAX - id,
             pending: None,
+            object: None,
         },
         alive: true,
     }

@@ -1,6 +1,7 @@
 //! What a disk keeps when its power is cut. Names: each change since the last sync may have happened or not; usually they are lost
 //! from some point on, as disks with a journal do it, and sometimes here and there; but never one that a safe one builds on. Bytes: what was not synced may be empty, or
-//! cut short, in a file whose name is there.
+//! cut short, in a file whose name is there. What users did stays, with all that it builds on; what the program did before that and did not
+//! sync may be lost all the same.
 
 use super::state::{Ino, Inode, Node, State};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +10,29 @@ use std::sync::Arc;
 /// A change of names.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    Add { dir: Ino, name: String, ino: Ino },
-    Remove { dir: Ino, name: String },
-    Rename { from: (Ino, String), to: (Ino, String) },
-    Exchange { a: (Ino, String), b: (Ino, String) },
+    Add {
+        dir: Ino,
+        name: String,
+        ino: Ino,
+    },
+    Remove {
+        dir: Ino,
+        name: String,
+    },
+    Rename {
+        from: (Ino, String),
+        to: (Ino, String),
+    },
+    Exchange {
+        a: (Ino, String),
+        b: (Ino, String),
+    },
+    /// What users did at once: what is at these names after it.
+    Users(Vec<(Place, Option<Ino>)>),
 }
+
+/// A directory, and a name in it.
+pub(super) type Place = (Ino, String);
 
 impl Change {
     fn touches(&self, dir: Ino) -> bool {
@@ -21,14 +40,16 @@ impl Change {
             Change::Add { dir: d, .. } | Change::Remove { dir: d, .. } => *d == dir,
             Change::Rename { from, to } => from.0 == dir || to.0 == dir,
             Change::Exchange { a, b } => a.0 == dir || b.0 == dir,
+            Change::Users(all) => all.iter().any(|((d, _), _)| *d == dir),
         }
     }
 
-    fn places(&self) -> Vec<(Ino, String)> {
+    fn places(&self) -> Vec<Place> {
         match self {
             Change::Add { dir, name, .. } | Change::Remove { dir, name } => vec![(*dir, name.clone())],
             Change::Rename { from, to } => vec![from.clone(), to.clone()],
             Change::Exchange { a, b } => vec![a.clone(), b.clone()],
+            Change::Users(all) => all.iter().map(|(place, _)| place.clone()).collect(),
         }
     }
 
@@ -68,6 +89,25 @@ impl Change {
                     state.add(a.0, &a.1, y, at);
                     state.add(b.0, &b.1, x, at);
                 }
+            }
+            Change::Users(all) => {
+                let mut out = Vec::new();
+                for ((dir, name), _) in all {
+                    if is_dir(state, *dir) {
+                        let at = now(state, *dir);
+                        out.extend(state.detach(*dir, name, at));
+                    }
+                }
+                for ((dir, name), ino) in all {
+                    if let Some(ino) = ino.filter(|ino| state.has(*ino))
+                        && is_dir(state, *dir)
+                        && !state.is_within(*dir, ino)
+                    {
+                        let at = now(state, ino);
+                        state.add(*dir, name, ino, at);
+                    }
+                }
+                out.into_iter().for_each(|ino| state.drop_unnamed(ino));
             }
         }
     }
@@ -114,12 +154,57 @@ impl Log {
 
     /// All changes of a directory's names are safe, and those before them that they build on.
     pub(super) fn sync_dir(&mut self, dir: Ino) {
-        let mut needed: BTreeSet<(Ino, String)> = BTreeSet::new();
+        self.sync_if(|change| change.touches(dir), BTreeSet::new());
+    }
+
+    fn sync_if(&mut self, is_safe: impl Fn(&Change) -> bool, mut needed: BTreeSet<Place>) {
         for (change, synced) in self.changes.iter_mut().rev() {
-            if *synced || change.touches(dir) || change.places().iter().any(|place| needed.contains(place)) {
+            if *synced || is_safe(change) || change.places().iter().any(|place| needed.contains(place)) {
                 *synced = true;
                 needed.extend(change.places());
             }
+        }
+    }
+
+    /// Notes what users did, between two states. That is safe, and all that led to the names that they used.
+    pub(super) fn users_did(&mut self, before: &State, after: &State) {
+        let (mut places, mut used) = (Vec::new(), BTreeSet::new());
+        for (ino, inode) in after.objects() {
+            let old = before.has(ino).then(|| before.inode(ino));
+            if let Node::Dir(names) = &inode.node {
+                let none = BTreeMap::new();
+                let old_names = before.dir(ino).unwrap_or(&none);
+                let all: BTreeSet<&String> = names.keys().chain(old_names.keys()).collect();
+                let changed = all.into_iter().filter(|name| names.get(*name) != old_names.get(*name));
+                places.extend(changed.map(|name| ((ino, name.clone()), names.get(name).copied())));
+            }
+            match old {
+                None => {
+                    self.made.insert(ino, inode.clone());
+                    self.synced.insert(ino);
+                }
+                Some(old) if !old.is_as(inode) => {
+                    self.written(ino, after);
+                    self.synced.insert(ino);
+                    used.extend(after.places(ino));
+                }
+                Some(_) => {}
+            }
+        }
+        // On the way to each of them, before and after.
+        for ((dir, name), _) in &places {
+            used.insert((*dir, name.clone()));
+            for state in [before, after] {
+                used.extend(state.way(*dir));
+            }
+        }
+        for (dir, _) in used.clone() {
+            used.extend(after.way(dir));
+        }
+        if !used.is_empty() {
+            self.sync_if(|_| false, used);
+            self.changes.push((Change::Users(places), true));
+            self.settle(after);
         }
     }
 
@@ -159,6 +244,7 @@ impl Log {
                 change.redo(&mut state);
             }
         }
+        state.tidy();
         state
     }
 }

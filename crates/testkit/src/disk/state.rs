@@ -27,6 +27,17 @@ pub(super) struct Inode {
 }
 
 impl Inode {
+    /// Whether it is the same, of whatever names it has, and whatever is in it if it is a directory.
+    pub(super) fn is_as(&self, other: &Inode) -> bool {
+        let node = match (&self.node, &other.node) {
+            (Node::File { bytes, exec }, Node::File { bytes: b, exec: e }) => bytes == b && exec == e,
+            (Node::Link(target), Node::Link(other)) => target == other,
+            (Node::Dir(_), Node::Dir(_)) | (Node::Special(_), Node::Special(_)) => true,
+            _ => false,
+        };
+        node && (matches!(self.node, Node::Dir(_)) || self.mtime_ns == other.mtime_ns)
+    }
+
     pub(super) fn stat(&self, exec_kept: bool, ctime_kept: bool, time_step_ns: i64) -> Option<Stat> {
         let (kind, size, exec) = match &self.node {
             Node::Dir(_) => (Kind::Dir, 4096, None),
@@ -171,16 +182,40 @@ impl State {
         Some(ino)
     }
 
-    /// How many names an object has.
-    pub(super) fn names(&self, ino: Ino) -> usize {
-        let dirs = self.inodes.values().filter_map(|inode| match &inode.node {
-            Node::Dir(names) => Some(names),
-            _ => None,
-        });
-        dirs.flat_map(BTreeMap::values).filter(|n| **n == ino).count()
+    /// All objects.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (Ino, &Inode)> {
+        self.inodes.iter().map(|(ino, inode)| (*ino, inode))
     }
 
-    fn drop_unnamed(&mut self, ino: Ino) {
+    /// The names that an object has, with the directories that give them.
+    pub(super) fn places(&self, ino: Ino) -> Vec<(Ino, String)> {
+        let mut places = Vec::new();
+        for (dir, inode) in &self.inodes {
+            if let Node::Dir(names) = &inode.node {
+                let here = names.iter().filter(|(_, n)| **n == ino);
+                places.extend(here.map(|(name, _)| (*dir, name.clone())));
+            }
+        }
+        places
+    }
+
+    /// The names that lead from the root to a directory.
+    pub(super) fn way(&self, dir: Ino) -> Vec<(Ino, String)> {
+        let mut way = Vec::new();
+        let mut at = dir;
+        while let Some(place) = self.places(at).into_iter().next() {
+            at = place.0;
+            way.push(place);
+        }
+        way
+    }
+
+    /// How many names an object has.
+    pub(super) fn names(&self, ino: Ino) -> usize {
+        self.places(ino).len()
+    }
+
+    pub(super) fn drop_unnamed(&mut self, ino: Ino) {
         if self.names(ino) > 0 {
             return;
         }
@@ -189,6 +224,26 @@ impl State {
         if let Node::Dir(names) = inode.node {
             names.into_values().for_each(|inside| self.drop_unnamed(inside));
         }
+    }
+
+    /// Objects that no name leads to are gone, and no two have one number.
+    pub(super) fn tidy(&mut self) {
+        let (mut led_to, mut next) = (BTreeSet::new(), vec![ROOT]);
+        while let Some(ino) = next.pop() {
+            if led_to.insert(ino) {
+                next.extend(self.dir(ino).into_iter().flat_map(BTreeMap::values));
+            }
+        }
+        self.inodes.retain(|ino, _| led_to.contains(ino));
+        let mut taken = BTreeSet::new();
+        for inode in self.inodes.values_mut() {
+            if !taken.insert(inode.key) {
+                self.next_key += 1;
+                inode.key = self.next_key;
+                taken.insert(inode.key);
+            }
+        }
+        self.free_keys = (11..=self.next_key).filter(|key| !taken.contains(key)).collect();
     }
 
     /// Whether one directory is another, or in it.

@@ -1,6 +1,5 @@
 //! What the user of a disk does. Paths are the tree's; all of it is on the disk for good at once.
 
-use super::power::Log;
 use super::state::{Ino, Node, ROOT};
 use super::{Disk, SimFs};
 use bifold_tree::Names;
@@ -96,10 +95,11 @@ impl SimFs {
         let disk = &mut *disk;
         // A watcher tells names as the disk has them: before, and after.
         let before: Vec<String> = paths.iter().map(|path| disk.as_stored(path)).collect();
+        let state = disk.state.clone();
         let done = act(disk, now);
+        disk.log.users_did(&state, &disk.state);
         let after: Vec<String> = paths.iter().map(|path| disk.as_stored(path)).collect();
         disk.dirty.extend(before.into_iter().chain(after));
-        disk.log = Log::new(&disk.state);
         done
     }
 

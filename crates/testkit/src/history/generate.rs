@@ -86,13 +86,14 @@ fn schedule(random: &mut Random, devices: usize) -> Vec<(At, Event)> {
         let at = round * 10;
         let later = |random: &mut Random| at + 10 * (1 + random.below(6) as At) + 5;
         let d = random.below(devices);
+        let other = (d + 1 + random.below(devices - 1)) % devices;
         let amid = weather.amid && random.one_in(3);
         if amid {
             schedule.push((at - 1, Event::Amid(random.below(30) as u64, !random.one_in(3))));
         }
         match random.below(40) {
-            0..=3 if weather.links => schedule.push((at, Event::Part(d, (d + 1) % devices))),
-            4..=7 if weather.links => schedule.push((at, Event::Join(d, (d + 1) % devices))),
+            0..=3 if weather.links => schedule.push((at, Event::Part(d, other))),
+            4..=7 if weather.links => schedule.push((at, Event::Join(d, other))),
             8 => schedule.push((at, Event::Restart)),
             9 | 10 => schedule.push((at, Event::Settle)),
             11..=14 if weather.ends => {
@@ -122,6 +123,9 @@ fn schedule(random: &mut Random, devices: usize) -> Vec<(At, Event)> {
                 schedule.push((until, Event::Wake(d)));
                 schedule.push((until, Event::Wait(*random.of(&[60, 10_000_000]))));
             }
+            // (Index, or disk, or the image of a machine: both.)
+            34 | 35 if weather.restores => schedule.extend([(at, Event::CopyIndex(d)), (at, Event::CopyDisk(d))]),
+            36 if weather.restores => schedule.extend([(at, Event::RestoreIndex(d)), (at, Event::RestoreDisk(d))]),
             23 | 24 if weather.restores => schedule.push((at, Event::CopyIndex(d))),
             25 if weather.restores => schedule.push((at, Event::RestoreIndex(d))),
             26 if weather.restores => schedule.push((at, Event::LoseIndex(d))),

@@ -147,14 +147,30 @@ impl Oracle {
         }
     }
 
-    /// All that a disk has is to be lost, because it is put back from a copy.
-    pub(super) fn is_put_back(&mut self, fs: &SimFs) {
+    /// What a disk alone shows or keeps is to be lost, because it is put back from a copy. (Where a disk does not tell when a file was changed,
+    /// a copy of the same minutes may be taken for what was there: all that is missing in it is deleted then, as if by its user.)
+    pub(super) fn is_put_back(&mut self, trees: &Trees, device: usize, fs: &SimFs) {
         self.in_order = false;
+        let others = (0..trees.len()).filter(|d| *d != device);
+        let elsewhere: BTreeSet<usize> = others.flat_map(|d| self.below(&trees[d], "")).collect();
         for (_, thing) in fs.everything() {
             if let Thing::File { bytes, .. } = thing
-                && let Some(n) = self.number_of(&bytes)
+                && let Some(n) = self
+                    .number_of(&bytes)
+                    .filter(|n| !fs.traits().ctime || !elsewhere.contains(n))
             {
                 self.contents[n].seen_off = true;
+            }
+        }
+    }
+
+    /// An index is lost, or put back: nobody knows any more of what only the history has to where it was to be brought.
+    pub(super) fn index_is_lost(&mut self, trees: &Trees, fs: &SimFs) {
+        self.in_order = false;
+        let shown: BTreeSet<usize> = trees.iter().flat_map(|tree| self.below(tree, "")).collect();
+        for bytes in fs.history() {
+            if let Some(n) = self.number_of(&bytes).filter(|n| !shown.contains(n)) {
+                self.contents[n].let_go = true;
             }
         }
     }

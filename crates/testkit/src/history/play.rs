@@ -6,6 +6,7 @@ use super::quiet::caught;
 use super::tape::{At, DEVICES, Deed, EACH, Event, History, What};
 use super::{Broken, Counts};
 use crate::disk::{Flaky, SimFs, Thing, Traits};
+use crate::moments::End;
 use crate::random::Random;
 use crate::story::{Act, DiskKind, set};
 use crate::world::{Choice, Listed, Mode, Settled, World};
@@ -81,6 +82,13 @@ impl Player {
         }
         if trace {
             world.trace();
+        }
+        for (_, event) in &history.schedule {
+            if let Event::End(d, End::PowerCut, _) = event
+                && *d < devices.len()
+            {
+                world.may_lose_power(*d);
+            }
         }
         let oracle: Shared = Arc::new(Mutex::new(Oracle::new(history.prefer == Prefer::Ask)));
         for device in &world.devices {
@@ -311,15 +319,17 @@ impl Player {
                 self.world.skew(d, seconds);
             }
             Event::CopyIndex(d) if d < n => self.world.copy_index_of(d),
-            Event::RestoreIndex(d) if d < n && self.world.restore_index_of(d) => locked(&self.oracle).in_order = false,
+            Event::RestoreIndex(d) if d < n && self.world.restore_index_of(d) => {
+                locked(&self.oracle).index_is_lost(&self.world.trees(), &self.fs(d));
+            }
             Event::LoseIndex(d) if d < n => {
                 self.world.lose_index_of(d);
-                locked(&self.oracle).in_order = false;
+                locked(&self.oracle).index_is_lost(&self.world.trees(), &self.fs(d));
             }
             Event::CopyDisk(d) if d < n => self.world.copy_disk_of(d),
             Event::RestoreDisk(d) if d < n && self.world.has_copy_of_disk(d) => {
                 self.catch_up();
-                locked(&self.oracle).is_put_back(&self.fs(d));
+                locked(&self.oracle).is_put_back(&self.world.trees(), d, &self.fs(d));
                 self.unread = None;
                 self.world.restore_disk_of(d);
             }

@@ -102,6 +102,11 @@ impl World {
         self.agitated.doom = Some(Doom { device, end, left: at });
     }
 
+    /// The power of a device may be cut at some time: what it committed and did not wait for may be lost then, however long ago that was.
+    pub fn may_lose_power(&mut self, device: usize) {
+        self.indexes[device].watch_always();
+    }
+
     /// Nobody's program is ended any more.
     pub fn spare(&mut self) {
         if let Some(doom) = self.agitated.doom.take() {

@@ -15,6 +15,8 @@ pub(super) struct Index {
     dir: TempDir,
     /// States that it may have after a power cut, the last one that surely is there first; if someone wants to know.
     states: Option<Vec<Parts>>,
+    /// Someone always wants to know.
+    always: bool,
 }
 
 impl Index {
@@ -28,6 +30,7 @@ impl Index {
         Index {
             dir: dir.expect("a directory for the index"),
             states: None,
+            always: false,
         }
     }
 
@@ -44,22 +47,34 @@ impl Index {
         PARTS.iter().filter_map(read).collect()
     }
 
-    pub(super) fn remove(&self) {
+    pub(super) fn remove(&mut self) {
         for part in PARTS {
             let _ = std::fs::remove_file(self.part(part));
         }
+        self.states = self.always.then(|| vec![Parts::new()]);
     }
 
-    pub(super) fn put(&self, parts: &Parts) {
+    pub(super) fn put(&mut self, parts: &Parts) {
         self.remove();
         for (part, bytes) in parts {
             std::fs::write(self.part(part), bytes).expect("room for the index");
         }
+        self.states = self.always.then(|| vec![parts.clone()]);
     }
 
     /// Notes from now on what a power cut could leave.
     pub(super) fn watch(&mut self, watch: bool) {
-        self.states = watch.then(|| vec![self.copy()]);
+        if watch && self.states.is_none() {
+            self.states = Some(vec![self.copy()]);
+        } else if !watch && !self.always {
+            self.states = None;
+        }
+    }
+
+    /// Notes it all the time.
+    pub(super) fn watch_always(&mut self) {
+        self.watch(true);
+        self.always = true;
     }
 
     /// Something was committed.
