@@ -186,3 +186,33 @@ fn what_a_person_replaced_is_kept_and_found_by_its_bytes() {
         assert_eq!((&*found[0].path, found[0].size), (".bifoldignore", text.len() as u64));
     }
 }
+
+/// A program may go on writing to what it had open, after another version took its place. What it wrote is found, and shown.
+#[test]
+#[cfg(unix)]
+fn what_is_written_to_a_file_after_it_was_replaced_comes_out_of_the_history() {
+    let world = World::new();
+    let (a, mut b) = (Device::new(&world, "anna"), Device::new(&world, "ben"));
+    a.put("journal", "one");
+    a.put("quiet", "one");
+    a.add();
+    b.join(&a.ticket(&[]));
+    assert_same(&[&a, &b]);
+    let open = |path: &str| std::fs::File::options().append(true).open(world.at(path)).unwrap();
+    let (mut journal, _quiet) = (open("ben/journal"), open("ben/quiet"));
+    a.put("journal", "two");
+    a.put("quiet", "two");
+    until("anna's edits", || b.text("journal") == "two" && b.text("quiet") == "two");
+    std::io::Write::write_all(&mut journal, b", and more").unwrap();
+    assert_same(&[&a, &b]);
+    // (It looks when it starts, and some times a day.)
+    b.kill();
+    b.start();
+    for device in [&a, &b] {
+        until("what was written", || world.exists(format!("{}/journal (kept)", device.name)));
+        assert_eq!(device.text("journal (kept)"), "one, and more");
+        assert_eq!(device.text("journal"), "two");
+    }
+    assert_same(&[&a, &b]);
+    assert!(!world.exists("ben/quiet (kept)"));
+}

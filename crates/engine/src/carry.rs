@@ -13,8 +13,8 @@ use bifold_disk::scan::{Scanned, Scope, scan};
 use bifold_disk::stage::{HISTORY, Origin, Supply};
 use bifold_disk::turns::Turns;
 use bifold_store::{Reason, Store, StoreError, Taken, Tokens};
-use bifold_tree::{Action, Bytes, ContentId, Kind, Outcome, Problem, ReplicaId};
-use std::collections::{BTreeMap, BTreeSet};
+use bifold_tree::{Action, Bytes, ContentId, Fingerprint, Kind, Outcome, Problem, ReplicaId, Stat};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
@@ -34,6 +34,8 @@ const LOG_MS: u64 = 90 * 24 * 3600 * 1000;
 const PARTIAL_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Most files that are taken out of the history at a time.
 const TIDY_AT_ONCE: usize = 10_000;
+/// What is put into the history is noted within so many milliseconds, as clocks tell it.
+const NOTED_WITHIN_MS: u64 = 60 * 1000;
 /// Results of reading are told in parts of at most so many files.
 const READ_PART: usize = 512;
 
@@ -63,6 +65,8 @@ pub struct Carrier {
     order: Vec<ReplicaId>,
     /// Nothing is written anywhere.
     dry: bool,
+    /// Files in histories that may have been written to since they were noted, and were not: as they were when they were read.
+    looked_at: HashMap<(ReplicaId, String), Fingerprint>,
 }
 
 impl Carrier {
@@ -75,6 +79,7 @@ impl Carrier {
             order,
             roots: roots.into_iter().map(|r| (r.replica, Arc::new(r))).collect(),
             dry,
+            looked_at: HashMap::new(),
         }
     }
 
@@ -128,16 +133,41 @@ impl Carrier {
         self.store.commit(|tx| tx.add_history(taken))
     }
 
-    /// The same of a file whose bytes were read because the index did not know them, unless it knows them by now.
+    /// The same of a file whose bytes were read ([`unread`](Self::unread)), which had this fingerprint then. True if the index had other bytes of
+    /// it: someone has written to it since it was taken away, who had it open. Nobody has seen that, and it is taken out by the next scan.
     ///
     /// # Errors
     /// If the index cannot be read or written.
-    pub fn note_read(&mut self, core: &mut Core, taken: &Taken) -> Result<(), StoreError> {
+    pub fn note_read(&mut self, core: &mut Core, taken: &Taken, print: Fingerprint) -> Result<bool, StoreError> {
         let noted = self.store.taken_as(taken.replica, &taken.stored)?;
-        if noted.is_some_and(|noted| noted.content != UNKNOWN) {
-            return Ok(());
+        match noted.filter(|noted| noted.content != UNKNOWN) {
+            None => {
+                self.note(core, taken)?;
+                self.looked_at.insert((taken.replica, taken.stored.clone()), print);
+                Ok(false)
+            }
+            Some(noted) if noted.content == taken.content => {
+                self.looked_at.insert((taken.replica, taken.stored.clone()), print);
+                Ok(false)
+            }
+            Some(_) => {
+                let (Some(root), Some(replica)) = (self.roots.get(&taken.replica), core.replica(taken.replica)) else {
+                    return Ok(false);
+                };
+                root.doubt().add([taken.stored.clone()].into_iter(), replica.contents());
+                Ok(true)
+            }
         }
-        self.note(core, taken)
+    }
+
+    /// Whether someone who had it open may have written to a file since it was taken away.
+    fn may_be_written_to(&self, taken: &Taken, stat: &Stat) -> bool {
+        // (It was noted soon after it was taken away. Clocks may differ.)
+        let noted_ns = i128::from(taken.time_ms.saturating_sub(NOTED_WITHIN_MS)) * 1_000_000;
+        stat.kind == Kind::File
+            && taken.content != UNKNOWN
+            && (stat.print.size != taken.size || i128::from(stat.print.mtime_ns) > noted_ns)
+            && self.looked_at.get(&(taken.replica, taken.stored.clone())) != Some(&stat.print)
     }
 
     /// Writes to the index. The first time in a run, the root and the index are given a token that says that they belong
@@ -295,12 +325,12 @@ impl Carrier {
             old.extend(taken.into_iter().map(|taken| (root.clone(), taken)));
         }
         for (root, taken) in old.into_iter().filter(|(_, t)| !open_sides.contains(&t.content)) {
-            if taken.content == UNKNOWN
-                && root
-                    .fs
-                    .stat(&format!("{HISTORY}/{}", taken.stored))
-                    .is_ok_and(|e| e.is_some())
-            {
+            let there = root.fs.stat(&format!("{HISTORY}/{}", taken.stored));
+            if match there {
+                Ok(Some(Entry::Plain(stat))) => taken.content == UNKNOWN || self.may_be_written_to(&taken, &stat),
+                Ok(Some(_)) => taken.content == UNKNOWN,
+                Ok(None) | Err(_) => false,
+            } {
                 continue;
             }
             match root.fs.remove_file(&format!("{HISTORY}/{}", taken.stored)) {
@@ -330,8 +360,8 @@ impl Carrier {
         Ok(())
     }
 
-    /// Files in the histories whose bytes the index does not know: a run was killed before it noted them, or an older program did not read
-    /// them. [`run_unread`] does.
+    /// Files in the histories whose bytes the index does not know: a run was killed before it noted them, an older program did not read
+    /// them, or someone may have written to them since. [`run_unread`] reads them.
     ///
     /// # Errors
     /// If the index cannot be read.
@@ -347,19 +377,23 @@ impl Carrier {
         }
         for root in self.roots.values() {
             let in_doubt = root.in_doubt.load(Ordering::Relaxed) || !root.doubt().is_over();
-            if root.in_session_since.load(Ordering::Relaxed) > 0 && !in_doubt {
-                let found = self.unnoted(root, wall_ms)?.unwrap_or_default();
-                unread.extend(found.into_iter().map(|taken| Unread {
-                    root: root.clone(),
-                    taken,
-                }));
-            }
+            let in_order = root.in_session_since.load(Ordering::Relaxed) > 0 && !in_doubt;
+            let Some(listed) = self.listed(root)? else { continue };
+            let found = listed.into_iter().filter_map(|lying| match lying.noted {
+                None if in_order => unnoted(root, lying.stored, &lying.stat, wall_ms),
+                None => None,
+                Some(noted) => self.may_be_written_to(&noted, &lying.stat).then_some(noted),
+            });
+            unread.extend(found.map(|taken| Unread {
+                root: root.clone(),
+                taken,
+            }));
         }
         Ok(unread)
     }
 
-    /// What lies in the history of a root and is not in the index: a run was killed between the two. `None` if it cannot be listed.
-    fn unnoted(&self, root: &Root, wall_ms: u64) -> Result<Option<Vec<Taken>>, CarryError> {
+    /// What lies in the history of a root, each with what the index says of it. `None` if it cannot be listed.
+    fn listed(&self, root: &Root) -> Result<Option<Vec<Lying>>, CarryError> {
         let listed = match root.fs.list(HISTORY) {
             Ok(listed) => listed,
             Err(e) => {
@@ -367,28 +401,20 @@ impl Carrier {
                 return Ok(None);
             }
         };
-        let noted: BTreeSet<String> = self
+        let mut noted: HashMap<String, Taken> = self
             .store
             .history_of(root.replica, usize::MAX)?
             .into_iter()
-            .map(|taken| taken.stored)
+            .map(|taken| (taken.stored.clone(), taken))
             .collect();
-        let mut found = Vec::new();
-        for (stored, entry) in listed.into_iter().filter(|(name, _)| !noted.contains(name)) {
-            let (Entry::Plain(stat), Some(name)) = (entry, name_before(&stored)) else {
-                continue;
-            };
-            found.push(Taken {
-                replica: root.replica,
-                content: UNKNOWN,
-                path: name.to_owned(),
-                time_ms: wall_ms,
-                reason: Reason::Replaced,
-                size: stat.print.size,
-                stored,
-            });
-        }
-        Ok(Some(found))
+        let plain = listed.into_iter().filter_map(|(stored, entry)| match entry {
+            Entry::Plain(stat) => {
+                let noted = noted.remove(&stored);
+                Some(Lying { stored, stat, noted })
+            }
+            Entry::Special(_) => None,
+        });
+        Ok(Some(plain.collect()))
     }
 
     /// To be called before a root is scanned: if steps that were taken there did not end as they should, notes what the scan is to look
@@ -401,11 +427,14 @@ impl Carrier {
             return Ok(());
         };
         if !self.dry && root.in_doubt.swap(false, Ordering::Relaxed) {
-            match self.unnoted(root, 0)? {
-                Some(found) if found.is_empty() => {}
-                Some(found) => root
-                    .doubt()
-                    .add(found.into_iter().map(|taken| taken.stored), replica.contents()),
+            match self.listed(root)? {
+                Some(listed) => {
+                    let is_found = |lying: &Lying| lying.noted.is_none() && name_before(&lying.stored).is_some();
+                    let found: Vec<String> = listed.into_iter().filter(is_found).map(|lying| lying.stored).collect();
+                    if !found.is_empty() {
+                        root.doubt().add(found.into_iter(), replica.contents());
+                    }
+                }
                 None => root.in_doubt.store(true, Ordering::Relaxed),
             }
         }
@@ -584,31 +613,52 @@ pub struct Unread {
     taken: Taken,
 }
 
+/// What lies in a history.
+struct Lying {
+    /// Its name there.
+    stored: String,
+    stat: Stat,
+    /// What the index says of it.
+    noted: Option<Taken>,
+}
+
 /// Reads such files, and tells what is to be noted of each that could be read.
-pub fn run_unread(unread: Vec<Unread>, stop: &AtomicBool, tell: &mut dyn FnMut(Taken)) {
+pub fn run_unread(unread: Vec<Unread>, stop: &AtomicBool, tell: &mut dyn FnMut(Taken, Fingerprint)) {
     let mut chunker = Chunker::new();
     for Unread { root, taken } in unread {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        if let Some(taken) = with_bytes(root.fs.as_ref(), taken, stop, &mut chunker) {
-            tell(taken);
+        if let Some((taken, print)) = with_bytes(root.fs.as_ref(), taken, stop, &mut chunker) {
+            tell(taken, print);
         }
     }
 }
 
-/// What is to be noted of a file in a history, once it is read; `None` if it cannot be.
-pub(crate) fn with_bytes(fs: &dyn Fs, taken: Taken, stop: &AtomicBool, chunker: &mut Chunker) -> Option<Taken> {
+/// What is to be noted of what lies in a history and is not in the index: a run was killed between the two.
+fn unnoted(root: &Root, stored: String, stat: &Stat, wall_ms: u64) -> Option<Taken> {
+    Some(Taken {
+        replica: root.replica,
+        content: UNKNOWN,
+        path: name_before(&stored)?.to_owned(),
+        time_ms: wall_ms,
+        reason: Reason::Replaced,
+        size: stat.print.size,
+        stored,
+    })
+}
+
+/// What is to be noted of a file in a history, once it is read, and its fingerprint then; `None` if it cannot be.
+pub(crate) fn with_bytes(fs: &dyn Fs, taken: Taken, stop: &AtomicBool, chunker: &mut Chunker) -> Option<(Taken, Fingerprint)> {
     let kind = match fs.stat(&format!("{HISTORY}/{}", taken.stored)) {
         Ok(Some(Entry::Plain(stat))) if stat.kind != Kind::Dir => stat.kind,
         _ => return None,
     };
     match bytes_of(fs, &taken.stored, kind, stop, chunker) {
-        Ok((bytes, size)) => Some(Taken {
-            content: bytes.id(),
-            size,
-            ..taken
-        }),
+        Ok((bytes, print)) => {
+            let (content, size) = (bytes.id(), print.size);
+            Some((Taken { content, size, ..taken }, print))
+        }
         Err(why) => {
             tracing::warn!(stored = taken.stored, why, "in the history, cannot be read");
             None

@@ -9,7 +9,7 @@ use bifold_disk::apply::Kept;
 use bifold_disk::fs::{Entry, Fs, FsError};
 use bifold_disk::read::read;
 use bifold_disk::stage::HISTORY;
-use bifold_tree::{Bytes, ContentId, Kind, PARKED_PATH};
+use bifold_tree::{Bytes, ContentId, Fingerprint, Kind, PARKED_PATH};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -109,13 +109,13 @@ fn look_into(
         // (No step puts a directory there.)
         Ok(Some(Entry::Plain(stat))) if stat.kind == Kind::Dir => {}
         Ok(Some(Entry::Plain(stat))) => {
-            let (bytes, size) = bytes_of(root.fs.as_ref(), stored, stat.kind, stop, chunker)?;
+            let (bytes, print) = bytes_of(root.fs.as_ref(), stored, stat.kind, stop, chunker)?;
             if known.contains(&bytes.id()) {
                 return Ok(Found::Known(Kept {
                     path: name.to_owned(),
                     stored: stored.to_owned(),
                     bytes,
-                    size,
+                    size: print.size,
                     deleted: false,
                 }));
             }
@@ -139,14 +139,14 @@ fn look_into(
     }
 }
 
-/// The bytes of something in a history, and their number.
+/// The bytes of something in a history, and its fingerprint.
 pub(crate) fn bytes_of(
     fs: &dyn Fs,
     stored: &str,
     kind: Kind,
     stop: &AtomicBool,
     chunker: &mut Chunker,
-) -> Result<(Bytes, u64), String> {
+) -> Result<(Bytes, Fingerprint), String> {
     let read = read(fs, &format!("{HISTORY}/{stored}"), kind, stop, chunker).map_err(|problem| problem.message)?;
-    Ok((read.bytes, read.stat.print.size))
+    Ok((read.bytes, read.stat.print))
 }

@@ -9,7 +9,7 @@ use bifold_disk::scan::Scope;
 use bifold_disk::turns::{Turns, Work};
 use bifold_protocol::{Message, Refused};
 use bifold_store::Taken;
-use bifold_tree::{Action, Kind, ReplicaId};
+use bifold_tree::{Action, Fingerprint, Kind, ReplicaId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -122,14 +122,23 @@ impl Listener for Thread {
 }
 
 impl Thread {
-    /// Has a file that lies in a history noted.
-    fn note(&self, taken: Taken) {
+    /// Has a file that lies in a history noted. If someone has written to it there, that is looked into.
+    fn note(&self, taken: Taken, print: Fingerprint) {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let replica = taken.replica;
         let note = move |core: &mut Core, carrier: &mut Carrier| {
-            if let Err(e) = carrier.note_read(core, &taken) {
+            let noted = carrier.note_read(core, &taken, print);
+            if let Err(e) = &noted {
                 tracing::warn!(stored = taken.stored, %e, "in the history, is not noted yet");
             }
+            answer
+                .send(noted.is_ok_and(|is_written_to| is_written_to))
+                .unwrap_or_default();
         };
-        let _ = self.0.blocking_send(Told::Question(Box::new(note)));
+        if self.0.blocking_send(Told::Question(Box::new(note))).is_ok() && answered.recv() == Ok(true) {
+            let why = "someone has written to a file that they had open, and that was taken away".to_owned();
+            let _ = self.0.blocking_send(Told::Input(Input::Rescan(replica, why)));
+        }
     }
 }
 
@@ -370,7 +379,7 @@ impl Loop {
         };
         if !unread.is_empty() {
             let stop = self.stop.clone();
-            self.spawn(move |thread| run_unread(unread, &stop, &mut |taken| thread.note(taken)));
+            self.spawn(move |thread| run_unread(unread, &stop, &mut |taken, print| thread.note(taken, print)));
         }
         Ok(())
     }

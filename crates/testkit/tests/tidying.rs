@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use bifold_disk::restore::{What, put};
-use bifold_engine::carry::{Carrier, HISTORY_MS, run_unread};
+use bifold_disk::scan::Scope;
+use bifold_engine::carry::{Carrier, HISTORY_MS, run_scan, run_unread};
 use bifold_engine::core::{Commit, Core, Settings};
 use bifold_engine::open::{OpenOptions, open};
 use bifold_engine::root::RootSpec;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 const DAY: u64 = 24 * 3600 * 1000;
-const NOW: u64 = 20_000 * DAY;
+/// (Later than all that is done on the simulated disk.)
+const NOW: u64 = 21_000 * DAY;
 
 /// A root that something was committed for.
 fn begun() -> (SimFs, Carrier, ReplicaId) {
@@ -68,8 +70,10 @@ fn tidy(carrier: &mut Carrier, wall_ms: u64) {
     let mut core = Core::new(Settings::default());
     let mut read = Vec::new();
     let unread = carrier.unread(wall_ms).unwrap();
-    run_unread(unread, &AtomicBool::new(false), &mut |taken| read.push(taken));
-    read.iter().for_each(|taken| carrier.note(&mut core, taken).unwrap());
+    run_unread(unread, &AtomicBool::new(false), &mut |taken, print| read.push((taken, print)));
+    for (taken, print) in read {
+        carrier.note_read(&mut core, &taken, print).unwrap();
+    }
 }
 
 #[test]
@@ -155,4 +159,48 @@ fn a_clock_that_is_set_takes_nothing_away() {
         tidy(&mut carrier, NOW + day * DAY);
     }
     assert_eq!(kept(&fs), 0);
+}
+
+/// Someone who had a file open goes on writing to it after it was taken away.
+#[test]
+fn what_may_have_been_written_to_is_read_before_it_is_taken_away() {
+    let (fs, mut carrier, replica) = begun();
+    let mut core = Core::new(Settings::default());
+    carrier
+        .load()
+        .unwrap()
+        .into_iter()
+        .for_each(|input| drop(core.step(input, NOW)));
+    for (stored, bytes) in [("1a-0-quiet", b"old"), ("1a-1-same", b"old"), ("1a-2-doc", b"new")] {
+        let path = format!(".bifold/history/{stored}");
+        fs.write(&path, bytes);
+        carrier
+            .note(&mut core, &taken(replica, stored, content(b"old"), NOW))
+            .unwrap();
+        if stored != "1a-0-quiet" {
+            fs.touch(&path, i64::try_from(NOW + DAY).unwrap() * 1_000_000);
+        }
+    }
+    let read = |carrier: &mut Carrier, core: &mut Core, day: u64| {
+        carrier.tidy(&BTreeSet::new(), NOW + day * DAY).unwrap();
+        let (mut read, mut written) = (Vec::new(), Vec::new());
+        let unread = carrier.unread(NOW).unwrap();
+        run_unread(unread, &AtomicBool::new(false), &mut |taken, print| read.push((taken, print)));
+        for (taken, print) in &read {
+            if carrier.note_read(core, taken, *print).unwrap() {
+                written.push(taken.stored.clone());
+            }
+        }
+        (read.len(), written)
+    };
+    assert_eq!(read(&mut carrier, &mut core, 0), (2, vec!["1a-2-doc".to_owned()]));
+    // What was read and is the same is not read again. The other one is not taken away.
+    for day in 1..80 {
+        assert_eq!(read(&mut carrier, &mut core, day).1, ["1a-2-doc"]);
+    }
+    assert_eq!(fs.history().len(), 1);
+    let root = carrier.root(replica).unwrap().clone();
+    run_scan(&root, &Scope::All, &AtomicBool::new(false), &mut drop);
+    assert!(fs.history().is_empty());
+    assert_eq!(fs.bytes(".bifold/tmp/1-doc").as_deref(), Some(&b"new"[..]));
 }

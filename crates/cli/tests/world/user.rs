@@ -229,7 +229,7 @@ impl<'w> User<'w> {
                     && !own
                     && !is_written(&bytes)
                 {
-                    strange.push(format!("{place}/{path}: {} bytes", bytes.len()));
+                    strange.push(format!("{place}/{}: {} bytes", path.display(), bytes.len()));
                 }
             }
         }

@@ -13,12 +13,14 @@ use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::NameRules;
 use bifold_tree::{Kind, Names, Stat, is_name};
 use errors::error;
+use std::collections::BTreeSet;
 use std::fs::{File, FileTimes, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt, symlink_dir, symlink_file};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use windows_sys::Win32::Foundation::GENERIC_WRITE;
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ,
     FILE_SHARE_WRITE,
@@ -167,6 +169,18 @@ fn look(path: &Path) -> FsResult<File> {
         .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT)
         .open(path)
         .map_err(error)
+}
+
+/// Makes the names in a directory durable, where the file system can. (Some flush files alone, and some users may not write there.)
+fn flush_dir(path: &Path) {
+    let dir = OpenOptions::new()
+        .access_mode(GENERIC_WRITE)
+        .share_mode(SHARE_ALL)
+        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT)
+        .open(path);
+    if let Err(e) = dir.and_then(|dir| dir.sync_all()) {
+        tracing::debug!(path = %path.display(), %e, "its names cannot be flushed");
+    }
 }
 
 /// What is said of a regular file.
@@ -330,12 +344,18 @@ impl Fs for NativeFs {
     }
 
     fn sync(&self, paths: &[&str]) -> FsResult<()> {
-        // Directories need none: NTFS keeps a journal of names.
+        let mut dirs = BTreeSet::new();
         for path in paths {
+            let above = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+            dirs.insert(above);
             let file = match self.on_disk(path) {
                 Ok(path) => match look(&path).and_then(|file| handle::entry(&file)) {
                     Ok(Entry::Plain(stat)) if stat.kind == Kind::File => {
                         OpenOptions::new().write(true).share_mode(SHARE_ALL).open(path).map_err(error)
+                    }
+                    Ok(Entry::Plain(stat)) if stat.kind == Kind::Dir => {
+                        dirs.insert(path);
+                        continue;
                     }
                     Ok(_) => continue,
                     Err(e) => Err(e),
@@ -346,6 +366,12 @@ impl Fs for NativeFs {
                 Ok(file) => file.sync_all().map_err(error)?,
                 Err(FsError::NotFound) => {}
                 Err(e) => return Err(e),
+            }
+        }
+        // NTFS keeps a journal of names, and writes it when it likes; other file systems have none.
+        for dir in dirs {
+            if let Ok(dir) = self.on_disk(dir) {
+                flush_dir(&dir);
             }
         }
         Ok(())

@@ -226,7 +226,7 @@ pub(crate) async fn put_at(door: &Door, own: ReplicaId, path: &str, what: ToPut)
                 reason: Reason::Replaced,
                 size: away.size,
             };
-            with_bytes(root.fs.as_ref(), taken, &AtomicBool::new(false), &mut Chunker::new())
+            with_bytes(root.fs.as_ref(), taken, &AtomicBool::new(false), &mut Chunker::new()).map(|(taken, _)| taken)
         }))
     });
     let put = put.await.map_err(|e| failed(e.to_string()))?;

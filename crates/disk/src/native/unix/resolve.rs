@@ -43,6 +43,9 @@ pub(super) struct Root {
     /// Whether the kernel resolves a whole path in one call without following links (Linux 5.6, unless a sandbox
     /// forbids it).
     in_one: bool,
+    /// The disk that it is on. What is mounted below it is left out: when it is not mounted, nothing of it would be there, and that must not look
+    /// as if it had been deleted.
+    device: u64,
 }
 
 impl Root {
@@ -50,7 +53,8 @@ impl Root {
     pub(super) fn open(path: &Path) -> Result<Root> {
         let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let in_one = in_one_call(&fd, b".", STEP, Mode::empty()).is_ok();
-        Ok(Root { fd, in_one })
+        let device = device(&fd)?;
+        Ok(Root { fd, in_one, device })
     }
 
     /// The root's handle.
@@ -71,7 +75,19 @@ impl Root {
             return in_one_call(&self.fd, path, flags, mode);
         }
         let (dir, name) = self.parent(path)?;
-        rustix::io::retry_on_intr(|| rustix::fs::openat(&dir, name, flags, mode))
+        let fd = rustix::io::retry_on_intr(|| rustix::fs::openat(&dir, name, flags, mode))?;
+        let stat = rustix::fs::fstat(&fd)?;
+        let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if is_dir { self.on_this_disk(fd) } else { Ok(fd) }
+    }
+
+    /// A directory, if it is on the root's disk. (Where the kernel resolves all, it sees to that.)
+    fn on_this_disk(&self, dir: OwnedFd) -> Result<OwnedFd> {
+        if self.in_one || device(&dir)? == self.device {
+            Ok(dir)
+        } else {
+            Err(Errno::XDEV)
+        }
     }
 
     /// The directory that a path of disk names, not empty, is in, and its name there.
@@ -85,10 +101,21 @@ impl Root {
         }
         let mut at = Dir::Root(self.fd());
         for piece in dir.split(|&b| b == b'/') {
-            at = Dir::Below(step(at.as_fd(), piece)?);
+            at = Dir::Below(self.on_this_disk(step(at.as_fd(), piece)?)?);
         }
         Ok((at, name))
     }
+}
+
+/// The number of the disk that a directory is on.
+fn device(dir: impl AsFd) -> Result<u64> {
+    let stat = rustix::fs::fstat(dir)?;
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        reason = "systems differ in its type; it is only compared"
+    )]
+    Ok(stat.st_dev as u64)
 }
 
 /// Opens the directory `name` in `at`.
@@ -106,8 +133,6 @@ fn step(at: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn in_one_call(root: &OwnedFd, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
-    // What is mounted below the root is left out: when it is not mounted, nothing of it would be there, and that must not look as if it
-    // had been deleted.
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     // With NOFOLLOW, a link at the end would be no link to be refused but "not a directory" to some flags.
     let flags = flags.difference(OFlags::NOFOLLOW);

@@ -426,3 +426,26 @@ fn cost_of_many_small_files() {
     let listed: usize = (0..100).map(|n| fs.list(&format!("d/e{n}")).unwrap().len()).sum();
     println!("list: {:?} each of {listed}", start.elapsed() / listed as u32);
 }
+
+/// Else its unmounting would be the deletion of all that is on it.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_mounted_below_the_root_is_another_disk() {
+    for piece_by_piece in [false, true] {
+        let mut fs = NativeFs::open_read_only("/".as_ref()).unwrap();
+        if piece_by_piece {
+            fs.root.piece_by_piece();
+        }
+        for told in [
+            fs.list("proc").map(drop),
+            fs.stat("proc/self").map(drop),
+            fs.open("proc/version").map(drop),
+        ] {
+            let told = told.unwrap_err();
+            assert!(
+                told.to_string().contains("another disk is mounted"),
+                "{piece_by_piece}: {told}"
+            );
+        }
+    }
+}
