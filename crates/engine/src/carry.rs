@@ -235,7 +235,7 @@ impl Carrier {
     /// older.
     ///
     /// # Errors
-    /// If the index cannot be written. (A root that cannot be is left as it is.)
+    /// If the index cannot be written, or a marker not be read. (One that cannot be written stays as it was.)
     pub fn renew_tokens(&mut self, wall_ms: u64, random: &mut dyn FnMut() -> u64) -> Result<(), CarryError> {
         if self.dry {
             return Ok(());
@@ -247,13 +247,7 @@ impl Carrier {
             .filter(|(_, root)| is_newer(root))
             .map(|(id, _)| *id)
             .collect();
-        for id in newer {
-            match self.begin_session(id, random(), wall_ms) {
-                Err(CarryError::Marker { path, source }) => tracing::warn!(path, %source, "its marker stays as it was"),
-                done => done?,
-            }
-        }
-        Ok(())
+        newer.into_iter().try_for_each(|id| self.begin_session(id, random(), wall_ms))
     }
 
     fn begin_session(&mut self, id: ReplicaId, random: u64, wall_ms: u64) -> Result<(), CarryError> {
@@ -290,7 +284,14 @@ impl Carrier {
                 },
             )
         })?;
-        mark(root.fs.as_ref(), &root.marker(random), wall_ms).map_err(failed)?;
+        match mark(root.fs.as_ref(), &root.marker(random), wall_ms) {
+            // (The one of this run is as good: the disk may be too full for another.)
+            Err(e) if since > 0 => {
+                tracing::warn!(root = %root.path.display(), %e, "its marker stays as it was");
+                return Ok(());
+            }
+            done => done.map_err(failed)?,
+        }
         root.marked.store(true, Ordering::Relaxed);
         let object = marker_object(root.fs.as_ref()).map_err(failed)?;
         self.store.commit(|tx| {

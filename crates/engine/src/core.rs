@@ -571,8 +571,9 @@ impl Core {
             };
             // What another device has heard of must not be undone by a power cut: the next write would take its number, and what
             // was seen deleted here is forgotten everywhere.
-            let is_news = self.is_news(me, &message);
-            let durable = is_news && !self.hosts.contains_key(&other);
+            let is_far = !self.hosts.contains_key(&other);
+            let is_news = self.is_news(me, &message, is_far);
+            let durable = is_news && is_far;
             let host = self.hosts.get_mut(&me).filter(|_| is_news);
             let written = host.map(|host| std::mem::take(&mut host.written)).unwrap_or_default();
             self.commit(
@@ -603,8 +604,8 @@ impl Core {
         }
     }
 
-    /// Whether a message tells something of this program's own replicas that was not told before.
-    fn is_news(&mut self, me: ReplicaId, message: &Message) -> bool {
+    /// Whether a message tells something of this program's own replicas that no other device was told before.
+    fn is_news(&mut self, me: ReplicaId, message: &Message, is_far: bool) -> bool {
         let Message::Records { nodes, complete } = message else {
             return false;
         };
@@ -617,7 +618,7 @@ impl Core {
             return false;
         };
         let shown = complete.is_some() && host.told != own;
-        if shown {
+        if shown && is_far {
             host.told = own;
         }
         shown || !nodes.is_empty()

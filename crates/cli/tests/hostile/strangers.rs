@@ -307,6 +307,29 @@ fn a_ticket_is_shown_in_vain_once_it_is_used_up() {
     scene.is_fine("tickets");
 }
 
+/// A ticket of more than one use is no way back to what one was.
+#[test]
+fn a_lesser_role_ends_tickets_of_the_former_one() {
+    let world = World::new();
+    let scene = Scene::new(&world);
+    let ticket = Ticket::parse(&scene.anna.ticket(&["--role", "editor", "--uses", "5"])).unwrap();
+    let reading = scene.ticket("reader");
+    let rogue = Rogue::new(1);
+    let (wire, _) = rogue.join(&ticket);
+    wire.close();
+    scene.anna.ask(&["device", "role", "mallory", "reader"]);
+    let mut wire = rogue.meet(&ticket);
+    assert!(wire.join(&ticket).unwrap_err().contains("not known"));
+    // One for readers is still good.
+    let other = Rogue::new(2);
+    let (wire, _) = other.join(&reading);
+    drop(wire);
+    let devices = scene.anna.folder()["devices"].clone();
+    let role = |name: &str| devices.as_array().unwrap().iter().find(|d| d["name"] == name).unwrap()["role"].clone();
+    assert_eq!(role("mallory"), "reader", "{devices:#}");
+    scene.is_fine("a lesser role");
+}
+
 #[test]
 fn who_was_taken_out_gets_nothing_more() {
     let world = World::new();

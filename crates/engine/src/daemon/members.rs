@@ -283,9 +283,9 @@ impl Daemon {
                 match folder.roster.set(self.key(), device.0, role, &member.name) {
                     Ok(_) => {
                         folder.file.keep_roster(&folder.roster);
-                        if role == roster::Role::Removed {
+                        if role < member.role {
                             // It may have a ticket that is still good.
-                            folder.file.invitations.clear();
+                            folder.file.invitations.retain(|given| given.role <= role);
                         }
                         // Everyone is told all the same: what is not noted here comes back from them.
                         if let Err(trouble) = self.home.write_folder(&folder.file) {
