@@ -17,7 +17,7 @@
 //! into one translation that is one-to-one *and* leaves nothing over: going back through escapes as far as they go, a
 //! name belongs to the side on which that ends. Only names that have the escapes' own characters ever notice.
 
-use bifold_tree::Names;
+use bifold_tree::{Names, is_name};
 use std::ffi::{OsStr, OsString};
 use unicode_normalization::UnicodeNormalization;
 
@@ -99,15 +99,16 @@ impl NameRules {
         }
     }
 
-    /// The tree's form of one name of the disk; `None` if it has none (ill-formed UTF-16, or bytes that are not UTF-8 on
-    /// a disk that should have no such names).
+    /// The tree's form of one name of the disk; `None` if it has none (ill-formed UTF-16, bytes that are not UTF-8 on
+    /// a disk that should have no such names, or escapes that make up what is no name).
     #[must_use]
     pub fn to_tree(&self, name: &OsStr) -> Option<String> {
-        match self.system {
+        let name = match self.system {
             System::Mac => name.to_str().map(str::to_owned),
             System::Windows => name.to_str().map(|name| windows::decode(name).into_owned()),
             System::Unix => Some(bytes::decode(os_as_bytes(name)?).into_owned()),
-        }
+        };
+        name.filter(|name| is_name(name))
     }
 
     /// Whether two names are one to this disk.
@@ -192,6 +193,16 @@ mod tests {
             fold: Fold { case, form },
             max,
         }
+    }
+
+    /// Someone may give a file a name that is made of our escapes.
+    #[test]
+    fn what_escapes_make_up_is_a_name() {
+        let rules = rules(System::Windows, true, false);
+        for name in ["\u{F02E}", ".\u{F02E}", "\u{F02E}\u{F02E}"] {
+            assert_eq!(rules.to_tree(name.as_ref()), None, "{name:?}");
+        }
+        assert_eq!(rules.to_tree("a\u{F02E}".as_ref()).as_deref(), Some("a."));
     }
 
     proptest! {

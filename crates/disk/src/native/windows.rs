@@ -178,9 +178,7 @@ fn flush_dir(path: &Path) {
         .share_mode(SHARE_ALL)
         .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT)
         .open(path);
-    if let Err(e) = dir.and_then(|dir| dir.sync_all()) {
-        tracing::debug!(path = %path.display(), %e, "its names cannot be flushed");
-    }
+    let _ = dir.and_then(|dir| dir.sync_all());
 }
 
 /// What is said of a regular file.
@@ -349,9 +347,9 @@ impl Fs for NativeFs {
             let above = path.rsplit_once('/').map_or("", |(dir, _)| dir);
             dirs.insert(above);
             let file = match self.on_disk(path) {
-                Ok(path) => match look(&path).and_then(|file| handle::entry(&file)) {
+                Ok(full) => match look(&full).and_then(|file| handle::entry(&file)) {
                     Ok(Entry::Plain(stat)) if stat.kind == Kind::File => {
-                        OpenOptions::new().write(true).share_mode(SHARE_ALL).open(path).map_err(error)
+                        OpenOptions::new().write(true).share_mode(SHARE_ALL).open(full).map_err(error)
                     }
                     Ok(Entry::Plain(stat)) if stat.kind == Kind::Dir => {
                         dirs.insert(path);
