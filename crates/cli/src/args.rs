@@ -418,9 +418,7 @@ fn resolve(text: &OsStr) -> Result<Resolve, String> {
     let rules = NameRules::of_this_system();
     let text = match text.to_str() {
         Some(text) => text.to_owned(),
-        None => rules
-            .to_tree(text)
-            .ok_or_else(|| "its path cannot be a path here".to_owned())?,
+        None => rules.text(text).ok_or_else(|| "its path cannot be a path here".to_owned())?,
     };
     let (path, side) = text.rsplit_once('=').ok_or_else(form)?;
     let side = match side {

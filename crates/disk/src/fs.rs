@@ -113,6 +113,10 @@ pub trait Fs: Send + Sync {
     fn exchanges(&self) -> bool {
         true
     }
+    /// Whether this disk tells, each time that it is mounted, which object something is and when it was changed last as it did before.
+    fn knows_objects(&self) -> bool {
+        true
+    }
     /// What is at `path`, not following a link there; `None` only if nothing is.
     ///
     /// # Errors

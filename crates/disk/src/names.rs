@@ -103,12 +103,17 @@ impl NameRules {
     /// a disk that should have no such names, or escapes that make up what is no name).
     #[must_use]
     pub fn to_tree(&self, name: &OsStr) -> Option<String> {
-        let name = match self.system {
-            System::Mac => name.to_str().map(str::to_owned),
-            System::Windows => name.to_str().map(|name| windows::decode(name).into_owned()),
-            System::Unix => Some(bytes::decode(os_as_bytes(name)?).into_owned()),
-        };
-        name.filter(|name| is_name(name))
+        self.text(name).filter(|name| is_name(name))
+    }
+
+    /// The same of any text, such as a path, that has names of the disk in it.
+    #[must_use]
+    pub fn text(&self, text: &OsStr) -> Option<String> {
+        match self.system {
+            System::Mac => text.to_str().map(str::to_owned),
+            System::Windows => text.to_str().map(|text| windows::decode(text).into_owned()),
+            System::Unix => Some(bytes::decode(os_as_bytes(text)?).into_owned()),
+        }
     }
 
     /// Whether two names are one to this disk.

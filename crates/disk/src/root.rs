@@ -72,6 +72,9 @@ fn look_at(fs: &dyn Fs, path: &str) -> Result<Found, FsError> {
 /// # Errors
 /// If that cannot be asked.
 pub fn object(fs: &dyn Fs) -> Result<Option<(u64, i64)>, FsError> {
+    if !fs.knows_objects() {
+        return Ok(None);
+    }
     Ok(match fs.stat(MARKER)? {
         Some(Entry::Plain(stat)) if stat.print.ctime_ns != 0 => Some((stat.key.0, stat.print.ctime_ns)),
         _ => None,

@@ -160,10 +160,9 @@ impl Carrier {
         }
     }
 
-    /// Whether someone who had it open may have written to a file since it was taken away.
-    fn may_be_written_to(&self, taken: &Taken, stat: &Stat) -> bool {
-        // (It was noted soon after it was taken away. Clocks may differ.)
-        let noted_ns = i128::from(taken.time_ms.saturating_sub(NOTED_WITHIN_MS)) * 1_000_000;
+    /// Whether someone who had it open may have written to a file since it was taken away, that long before it was noted.
+    fn may_be_written_to(&self, taken: &Taken, stat: &Stat, within_ms: u64) -> bool {
+        let noted_ns = i128::from(taken.time_ms.saturating_sub(within_ms)) * 1_000_000;
         stat.kind == Kind::File
             && taken.content != UNKNOWN
             && (stat.print.size != taken.size || i128::from(stat.print.mtime_ns) > noted_ns)
@@ -328,7 +327,7 @@ impl Carrier {
         for (root, taken) in old.into_iter().filter(|(_, t)| !open_sides.contains(&t.content)) {
             let there = root.fs.stat(&format!("{HISTORY}/{}", taken.stored));
             if match there {
-                Ok(Some(Entry::Plain(stat))) => taken.content == UNKNOWN || self.may_be_written_to(&taken, &stat),
+                Ok(Some(Entry::Plain(stat))) => taken.content == UNKNOWN || self.may_be_written_to(&taken, &stat, 0),
                 Ok(Some(_)) => taken.content == UNKNOWN,
                 Ok(None) | Err(_) => false,
             } {
@@ -383,7 +382,7 @@ impl Carrier {
             let found = listed.into_iter().filter_map(|lying| match lying.noted {
                 None if in_order => unnoted(root, lying.stored, &lying.stat, wall_ms),
                 None => None,
-                Some(noted) => self.may_be_written_to(&noted, &lying.stat).then_some(noted),
+                Some(noted) => self.may_be_written_to(&noted, &lying.stat, NOTED_WITHIN_MS).then_some(noted),
             });
             unread.extend(found.map(|taken| Unread {
                 root: root.clone(),

@@ -9,7 +9,7 @@ mod rename;
 mod resolve;
 
 use super::probe::Probed;
-use super::{OWN_DIR, OpenError, bad_path, is_own, is_path, lock_own};
+use super::{DiskKind, OWN_DIR, OpenError, bad_path, is_own, is_path, lock_own};
 use crate::fs::{Entry, Fs, FsError, FsResult, ReadFile, WriteFile};
 use crate::names::{NameRules, System};
 use bifold_tree::{Names, is_name};
@@ -291,6 +291,11 @@ impl Fs for NativeFs {
             rename::rename(from, to, one_name, &|| Ok(self.root.parent(ASIDE)?.0))
         };
         renamed.map_err(error)
+    }
+
+    fn knows_objects(&self) -> bool {
+        // (exFAT's and some shares' inodes are numbered anew, and their times of change are not kept. On macOS it was not looked into.)
+        cfg!(any(target_os = "linux", target_os = "android")) && DiskKind::of(&self.path) == DiskKind::Local
     }
 
     fn exchanges(&self) -> bool {
